@@ -1,0 +1,59 @@
+/**
+ * Every bound of the program that an administrator does not set, with its reason. What is an option
+ * has its bound in the option table (src/config/options.ts).
+ */
+import { hour, KiB, MiB, minute, second } from "./units.ts";
+
+export const limits = {
+  /**
+   * A body's last bytes wait until the full SHA-256 matches. 16 KiB is below every buffer on the
+   * way, so the wait costs no throughput, and above 0, so a wrong file never looks complete.
+   */
+  heldBackTailBytes: 16 * KiB,
+
+  /** Pieces of 512 KiB, as in 2008: the unit in which unfinished files are recorded and shared. */
+  pieceBytes: 512 * KiB,
+
+  /** One read of a stored file; larger chunks gain nothing, smaller ones cost CPU. */
+  readChunkBytes: 256 * KiB,
+
+  /** Largest InRelease, Release, SHA256SUMS or signature that is read into memory. sid has 0.3 MB. */
+  documentBytes: 16 * MiB,
+
+  /** Largest decompressed index. Contents is not parsed; Debian's largest Packages is 60 MB. */
+  indexBytes: 1024 * MiB,
+
+  /** A line of an index; Debian's longest (a Depends) is below 20 KiB. */
+  indexLineBytes: 1 * MiB,
+
+  /** Rows of all catalogue tables together: 54 bytes each, so at most 54 MB. All of sid has 0.2 M. */
+  catalogueRows: 1_000_000,
+
+  /** Releases that the catalogue remembers; a machine with many sources has some dozens. */
+  catalogueReleases: 512,
+
+  /** Generations of one suite, so that a client with a slightly older Release is served as well. */
+  releaseGenerations: 3,
+
+  /** Received bytes that may wait for the disk or, unstored, for the slowest reader. */
+  downloadWindowBytes: 2 * MiB,
+
+  /** Downloads under way at once; more wait. apt asks for 10 at a time. */
+  downloads: 256,
+
+  /** A download that nobody waits for any more goes on this long: apt comes back within seconds. */
+  lingerMs: 30 * second,
+
+  /** Names whose served prefix turned out wrong: their next requests get the file from the start. */
+  suspectNames: 1024,
+  suspectMs: 24 * hour,
+
+  /** A request waits this long for an index that is being read before it goes on without it. */
+  indexWaitMs: 8 * second,
+
+  /** A stored file is hashed again before it is served when its last proof is older than this. */
+  reverifyMs: 7 * 24 * hour,
+
+  /** Last-use times are written in one batch this often. */
+  touchFlushMs: minute,
+} as const;
