@@ -49,6 +49,12 @@ export interface Files {
   create(path: string): Promise<OpenFile>;
   /** Replaces `to`; creates its directory; returns when the directories' entries are on the disk. */
   rename(from: string, to: string): Promise<void>;
+  /**
+   * Makes `to` (new) hold `from`'s bytes without copying them: a copy-on-write clone or a hard link.
+   * False where the file system can do neither, or `from` is no regular file: then copy. Creates the
+   * directory; nothing is promised about the disk before the file is renamed.
+   */
+  link(from: string, to: string): Promise<boolean>;
   /** No error if there is no such file. */
   remove(path: string): Promise<void>;
   facts(path: string): Promise<FileFacts | undefined>;
