@@ -38,8 +38,12 @@ export const limits = {
   /** Received bytes that may wait for the disk or, unstored, for the slowest reader. */
   downloadWindowBytes: 2 * MiB,
 
-  /** Downloads under way at once; more wait. apt asks for 10 at a time. */
-  downloads: 256,
+  /**
+   * Connections in a row that may end without progress before a transfer is given up, and the first
+   * pause between them (doubled each time): 3.5 s in all, well within apt's patience of 30 s.
+   */
+  resumes: 3,
+  resumeDelayMs: second / 2,
 
   /** A download that nobody waits for any more goes on this long: apt comes back within seconds. */
   lingerMs: 30 * second,
@@ -56,4 +60,19 @@ export const limits = {
 
   /** Last-use times are written in one batch this often. */
   touchFlushMs: minute,
+
+  /** A configuration file; the sample with all its comments has 5 KiB. */
+  configFileBytes: 1 * MiB,
+
+  /** Files in conf.d: a package or a role each, never hundreds. */
+  configFiles: 256,
+
+  /** Items of one list in the configuration; longer ones are machine-made and belong elsewhere. */
+  configListItems: 1024,
+
+  /** sun_path of unix(7) has 108 bytes, the last of them 0. */
+  socketPathBytes: 107,
+
+  /** A command reads at most this much of one answer, or of one line of a longer one. */
+  controlAnswerBytes: 16 * MiB,
 } as const;

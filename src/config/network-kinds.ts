@@ -1,0 +1,95 @@
+/**
+ * Kinds of value that name something on a network: addresses, networks, hosts. Texts are brought
+ * into one form (lower case, RFC 5952 for IPv6), so that the rest of the program may compare them.
+ */
+import ipaddr from "ipaddr.js";
+import type { Kind, Parsed } from "./kinds.ts";
+
+/** An IPv4 or IPv6 address to listen on; IPv6 ones may name a zone (`fe80::1%eth0`). */
+export const address: Kind<string, ""> = {
+  parse: (text) => {
+    const value = normalizedAddress(text);
+    return value === undefined ? {} : { value };
+  },
+  accepted: "an IPv4 or IPv6 address, such as 127.0.0.1 or ::1",
+  placeholder: "ADDRESS",
+  suffix: "",
+};
+
+/** A network: its first address and the length of its prefix. */
+export interface Network {
+  readonly family: "ipv4" | "ipv6";
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
+/** A network in CIDR notation (RFC 4632, RFC 4291 section 2.3); an address alone is a network of one. */
+export const network: Kind<Network, ""> = {
+  parse: (text) => {
+    const [, left = "", right] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+    const start = normalizedAddress(left);
+    if (start === undefined || start.includes("%")) return {};
+    const parsed = ipaddr.parse(start);
+    const family = parsed.kind();
+    const bits = family === "ipv4" ? 32 : 128;
+    const prefixLength = right === undefined ? bits : Number(right);
+    if (prefixLength > bits) return {};
+    return withoutHostBits({ family, address: start, prefixLength });
+  },
+  accepted: "a network such as 192.168.1.0/24 or 2001:db8::/32, or one address",
+  placeholder: "NETWORK",
+  suffix: "",
+};
+
+/**
+ * A host as it stands in a URL, without port: a DNS name (RFC 1123, and `_`, which is in use) or an
+ * address, without the brackets and the dot at the end.
+ */
+export const host: Kind<string, ""> = {
+  parse: (text) => {
+    const bare = /^\[.*\]$/.test(text) ? text.slice(1, -1) : text.toLowerCase().replace(/\.$/, "");
+    const literal = normalizedAddress(bare);
+    if (literal !== undefined) return { value: literal };
+    if (isDnsName(bare)) return { value: bare };
+    const inUrl = /^https?:\/\/([^/:@]+)/.exec(bare)?.[1] ?? /^([^/:]+):\d+$/.exec(bare)?.[1];
+    return inUrl !== undefined && isDnsName(inUrl) ? { hint: `only the host, ${inUrl}` } : {};
+  },
+  accepted: "a host name or address without scheme and port, such as ftp.us.debian.org",
+  placeholder: "HOST",
+  suffix: "",
+};
+
+/** Whether an address reaches this machine only (127.0.0.0/8, ::1, IPv4-mapped loopback). */
+export function isLoopback(text: string): boolean {
+  return ipaddr.process(text).range() === "loopback";
+}
+
+/** Whether an address stands for all addresses of its family (0.0.0.0, ::). */
+export function isWildcard(text: string): boolean {
+  return ipaddr.process(text).range() === "unspecified";
+}
+
+/** ipaddr.js also reads octal, hexadecimal and shortened IPv4; people who write those err. */
+function normalizedAddress(text: string): string | undefined {
+  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text).toString();
+  if (!text.includes(":") || !ipaddr.IPv6.isValid(text)) return undefined;
+  const [plain = "", zone] = text.split("%");
+  const value = ipaddr.IPv6.parse(plain).toRFC5952String();
+  return zone === undefined ? value : `${value}%${zone}`;
+}
+
+/** A prefix with bits set behind it means one machine or its whole network: which, must be said. */
+function withoutHostBits(value: Network): Parsed<Network> {
+  const text = `${value.address}/${value.prefixLength}`;
+  const family = value.family === "ipv4" ? ipaddr.IPv4 : ipaddr.IPv6;
+  const start = normalizedAddress(family.networkAddressFromCIDR(text).toString()) ?? "";
+  if (start === value.address) return { value };
+  return { hint: `${start}/${value.prefixLength} for the network, ${value.address} for the host` };
+}
+
+function isDnsName(text: string): boolean {
+  const labels = text.split(".");
+  // A name that ends in a number would be read as an IPv4 address by others (WHATWG URL).
+  if (text.length > 253 || /^\d+$/.test(labels.at(-1) ?? "")) return false;
+  return labels.every((label) => /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label));
+}
