@@ -20,6 +20,9 @@ export const limits = {
   /** Largest InRelease, Release, SHA256SUMS or signature that is read into memory. sid has 0.3 MB. */
   documentBytes: 16 * MiB,
 
+  /** Documents kept for revalidation; a machine with many sources has some dozens. */
+  documents: 512,
+
   /** Largest decompressed index. Contents is not parsed; Debian's largest Packages is 60 MB. */
   indexBytes: 1024 * MiB,
 
@@ -51,6 +54,46 @@ export const limits = {
   /** Names whose served prefix turned out wrong: their next requests get the file from the start. */
   suspectNames: 1024,
   suspectMs: 24 * hour,
+
+  /** A name as asked or listed, decoded. Debian's longest is below 300; URLs end at 8 KiB anyway. */
+  nameBytes: 4 * KiB,
+
+  /** A Release is parsed in one go; sid's has 0.3 MB, and 4 MiB keep the event loop below 50 ms. */
+  releaseBytes: 4 * MiB,
+
+  /** Files listed by all known Releases together, about 200 bytes each: at most 60 MB. */
+  releaseFiles: 300_000,
+
+  /** GnuPG cuts lines of clear-signed text at 20,000 bytes: longer ones are not what was signed. */
+  signedLineBytes: 16 * KiB,
+
+  /** Release, SHA256SUMS and their signatures that wait for their other half. */
+  pendingDocuments: 32,
+
+  /** An index is parsed in slices of this size: each takes less than 2 ms. */
+  indexSliceBytes: 128 * KiB,
+
+  /** Work on indexes holds the event loop at most this long at a stretch. */
+  indexTurnMs: 4,
+
+  /** Indexes that wait to be read; a machine with every suite of Debian has some 200. */
+  indexQueue: 1024,
+
+  /** Plain text of all ed scripts of one chain; a month of sid's main has about 20 MB. */
+  patchBytes: 48 * MiB,
+
+  /** Refused documents and indexes that are remembered for people who ask why. */
+  refusals: 256,
+
+  /** Files looked at in apt's lists directory, and in its sources.list.d. */
+  listsFiles: 8192,
+  sourcesFiles: 512,
+
+  /** One file of apt's sources; embedded keys included they have some 10 KB. */
+  sourcesBytes: 1 * MiB,
+
+  /** A longer run of occupied slots in a digest table is no accident: such an index is refused. */
+  tableProbes: 1024,
 
   /** A request waits this long for an index that is being read before it goes on without it. */
   indexWaitMs: 8 * second,
