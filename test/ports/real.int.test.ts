@@ -32,7 +32,10 @@ function recordingLog(): { log: Log; events: string[] } {
 
 filesSuite("disk", () => {
   const { directory, remove } = scratch();
-  const close = (): Promise<void> => Promise.resolve(remove());
+  const close = (): Promise<void> => {
+    remove();
+    return Promise.resolve();
+  };
   return Promise.resolve({ files: new DiskFiles(), directory, close });
 });
 
@@ -89,11 +92,14 @@ describe("LevelKeyValue.open()", () => {
   async function count(directory: string, log: Log): Promise<number> {
     const kv = await LevelKeyValue.open(directory, log);
     let found = 0;
-    for await (const [key, value] of kv.range("key!")) {
-      assert.ok(value.startsWith(`value ${Number(key.slice(4))} `));
-      found++;
+    try {
+      for await (const [key, value] of kv.range("key!")) {
+        assert.ok(value.startsWith(`value ${Number(key.slice(4))} `));
+        found++;
+      }
+    } finally {
+      await kv.close();
     }
-    await kv.close();
     return found;
   }
 
