@@ -1,0 +1,220 @@
+/**
+ * Our daemon as a real process, as a user would start it: compiled program, configuration file,
+ * ports and directories of its own.
+ */
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+import { scratchDirectory, undoable } from "./scratch.ts";
+import type { Undoable } from "./scratch.ts";
+
+export interface DaemonOptions {
+  /** etc/apt of the root that it serves: sources and keyrings. */
+  readonly aptConfigDirectory: string;
+  /** Default: an empty directory. */
+  readonly aptListsDirectory?: string;
+  readonly cacheDirectory?: string;
+  readonly offerDirectories?: readonly string[];
+  /** Hosts on loopback that it may dial although no source names them. */
+  readonly allowUpstreams?: readonly string[];
+  /** Further lines of the configuration file by section. */
+  readonly settings?: Readonly<Record<string, readonly string[]>>;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export interface DaemonStatus {
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+const projectRoot = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const program = join(projectRoot, "dist", "cli", "main.js");
+const READY_WITHIN_MS = 20_000;
+
+export function daemonIsBuilt(): boolean {
+  return existsSync(program);
+}
+
+export async function startDaemon(options: DaemonOptions): Promise<TestDaemon> {
+  const daemon = new TestDaemon(options, await freePort());
+  await daemon.start();
+  return daemon;
+}
+
+export class TestDaemon {
+  readonly port: number;
+  readonly directory: string;
+  readonly stateDirectory: string;
+  readonly cacheDirectory: string;
+  readonly #options: DaemonOptions;
+  readonly #configPath: string;
+  readonly #removeDirectory: () => void;
+  #child: ChildProcess | undefined;
+  #killing: Undoable | undefined;
+  #log = "";
+
+  constructor(options: DaemonOptions, port: number) {
+    const scratch = scratchDirectory("daemon");
+    this.port = port;
+    this.directory = scratch.path;
+    this.#removeDirectory = scratch.remove;
+    this.#options = options;
+    this.stateDirectory = join(this.directory, "state");
+    this.cacheDirectory = options.cacheDirectory ?? join(this.directory, "cache");
+    this.#configPath = join(this.directory, "apt-p2p.conf");
+    mkdirSync(join(this.directory, "no-lists"));
+    writeFileSync(this.#configPath, this.#configuration());
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** What it has written so far, over all its lives (the last 4 MiB). */
+  get log(): string {
+    return this.#log;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** Starts the process and returns when it answers. */
+  async start(): Promise<void> {
+    const child = spawn(
+      process.execPath,
+      ["--max-semi-space-size=4", program, "daemon", "--config", this.#configPath],
+      {
+        cwd: this.directory,
+        env: { PATH: process.env["PATH"], LC_ALL: "C", ...this.#options.environment },
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
+    this.#child = child;
+    this.#killing = undoable(() => child.kill("SIGKILL"));
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        this.#log = (this.#log + text).slice(-(4 << 20));
+      });
+    }
+    const deadline = performance.now() + READY_WITHIN_MS;
+    while (!(await this.#answers())) {
+      const ended = child.exitCode ?? child.signalCode;
+      if (ended !== null)
+        throw new Error(`the daemon ended with ${ended}:\n${this.#log.slice(-2000)}`);
+      if (performance.now() > deadline) {
+        child.kill("SIGKILL");
+        throw new Error(`the daemon was not ready in 20 s:\n${this.#log.slice(-2000)}`);
+      }
+      await delay(25);
+    }
+  }
+
+  /** Sends the signal and, unless it only stops or continues the process, waits for its end. */
+  async signal(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child;
+    if (child === undefined) return;
+    child.kill(signal);
+    if (signal === "SIGSTOP" || signal === "SIGCONT") return;
+    const deadline = setTimeout(() => child.kill("SIGKILL"), 10_000);
+    if (child.exitCode === null && child.signalCode === null) {
+      await new Promise((resolve) => child.once("exit", resolve));
+    }
+    clearTimeout(deadline);
+    this.#killing?.forget();
+    this.#child = undefined;
+  }
+
+  /** `GET /status` over the control socket. */
+  async status(): Promise<DaemonStatus> {
+    const answer = await httpGet({
+      socketPath: join(this.stateDirectory, "control.sock"),
+      path: "/status",
+    });
+    return JSON.parse(answer.body) as DaemonStatus;
+  }
+
+  async counter(name: string): Promise<number> {
+    return (await this.status()).counters[name] ?? 0;
+  }
+
+  /** Ends the process (SIGTERM; SIGKILL after 10 s) and removes what it left. */
+  async close(): Promise<void> {
+    this.#child?.kill("SIGCONT");
+    await this.signal("SIGTERM");
+    this.#removeDirectory();
+  }
+
+  async #answers(): Promise<boolean> {
+    try {
+      await httpGet({ host: "127.0.0.1", port: this.port, path: "/" });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #configuration(): string {
+    const options = this.#options;
+    const sections: Record<string, readonly string[]> = {
+      proxy: [`port = ${this.port}`, "bind = 127.0.0.1"],
+      store: [
+        `cache_dir = ${this.cacheDirectory}`,
+        `state_dir = ${this.stateDirectory}`,
+        `offer_dirs = ${(options.offerDirectories ?? []).join(", ")}`,
+      ],
+      archive: [
+        `apt_config_dir = ${options.aptConfigDirectory}`,
+        `apt_lists_dir = ${options.aptListsDirectory ?? join(this.directory, "no-lists")}`,
+      ],
+      mirror: [
+        `allow_upstreams = ${(options.allowUpstreams ?? ["127.0.0.1", "localhost"]).join(", ")}`,
+      ],
+      log: ["level = info"],
+    };
+    for (const [section, lines] of Object.entries(options.settings ?? {})) {
+      const keys = lines.map((line) => line.split("=")[0]?.trim());
+      const kept = (sections[section] ?? []).filter(
+        (line) => !keys.includes(line.split("=")[0]?.trim()),
+      );
+      sections[section] = [...kept, ...lines];
+    }
+    return Object.entries(sections)
+      .map(([section, lines]) => `[${section}]\n${lines.join("\n")}\n`)
+      .join("\n");
+  }
+}
+
+function httpGet(
+  target: { socketPath: string; path: string } | { host: string; port: number; path: string },
+): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const call = request({ ...target, agent: false, timeout: 5000 }, (response) => {
+      let body = "";
+      response.setEncoding("utf8").on("data", (text: string) => (body += text));
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
+      response.on("error", reject);
+    });
+    call.on("timeout", () => call.destroy(new Error("no answer in 5 s")));
+    call.on("error", reject);
+    call.end();
+  });
+}
+
+/** A port of loopback that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
