@@ -97,6 +97,7 @@ export class LevelKeyValue implements KeyValue {
     await this.#level.close();
   }
 
+  /** A table that is too short or gone shows as an input error, not as corruption. */
   #error(what: string, error: unknown): AptP2pError {
     const text = allText(error);
     if (text.includes("LEVEL_DATABASE_NOT_OPEN")) {
@@ -109,7 +110,7 @@ export class LevelKeyValue implements KeyValue {
       return new AptP2pError("NO_SPACE", message, { cause: error });
     }
     let advice = "";
-    if (/LEVEL_CORRUPTION|Corruption/.test(text)) {
+    if (/Corruption|\.(ldb|sst): (Invalid argument|No such file)/.test(text)) {
       noteDamage(this.#directory);
       advice = "; restart the daemon: it repairs the database first";
     }
