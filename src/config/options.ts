@@ -184,12 +184,14 @@ export const options = {
       default: "info",
       help: "least important messages to log",
       text: "The log goes to standard output, one line per event.",
+      reloadable: true,
     }),
     requests: option({
       kind: boolean,
       default: "yes",
       help: "log a line for every request",
       text: "It says where the bytes came from: cache, mirror or passed through.",
+      reloadable: true,
     }),
   },
 } as const;

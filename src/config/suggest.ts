@@ -3,10 +3,10 @@
  * edit (insert, delete, replace, swap neighbours) for every three characters.
  */
 export function suggest(word: string, candidates: readonly string[]): string | undefined {
-  const typed = word.toLowerCase().replaceAll("-", "_");
+  const typed = plain(word);
   let best: { candidate: string; distance: number } | undefined;
   for (const candidate of candidates) {
-    const wanted = candidate.replaceAll("-", "_");
+    const wanted = plain(candidate);
     // A long word is no typing error, and its table would be large.
     if (Math.abs(typed.length - wanted.length) > 4) continue;
     const distance = edits(typed, wanted);
@@ -15,6 +15,10 @@ export function suggest(word: string, candidates: readonly string[]): string | u
       best = { candidate, distance };
   }
   return best?.candidate;
+}
+
+function plain(word: string): string {
+  return word.toLowerCase().replaceAll("-", "_");
 }
 
 /** Optimal string alignment distance. */

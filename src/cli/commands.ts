@@ -1,0 +1,125 @@
+/** The command table: argument parser, help and manual are made from it. */
+
+export type CommandName =
+  | "daemon"
+  | "status"
+  | "why"
+  | "cache list"
+  | "cache stats"
+  | "cache verify"
+  | "cache clean"
+  | "cache import"
+  | "config check"
+  | "config show";
+
+export interface Command {
+  readonly name: CommandName;
+  /** Operands as the synopsis shows them, and how many there may be. */
+  readonly operands: { readonly synopsis: string; readonly min: number; readonly max: number };
+  readonly flags: readonly CommandFlag[];
+  /** One line, without a full stop. */
+  readonly summary: string;
+  /** What help and manual add: sentences. */
+  readonly text: string;
+}
+
+/** A flag of single commands; it takes no value. */
+export interface CommandFlag {
+  readonly name: "json" | "all";
+  readonly help: string;
+}
+
+const none = { synopsis: "", min: 0, max: 0 };
+const json: CommandFlag = { name: "json", help: "print JSON for programs" };
+const jsonLines: CommandFlag = { name: "json", help: "print one JSON object per line" };
+
+export const commands: readonly Command[] = [
+  {
+    name: "daemon",
+    operands: none,
+    flags: [],
+    summary: "run the daemon in the foreground",
+    text: "It logs to standard output and ends on SIGTERM or SIGINT.",
+  },
+  {
+    name: "status",
+    operands: none,
+    flags: [json],
+    summary: "show what the daemon does and has done",
+    text: "With --json all counters are shown as well.",
+  },
+  {
+    name: "why",
+    operands: { synopsis: "URL", min: 1, max: 1 },
+    flags: [json],
+    summary: "explain what a URL must contain, who says so, and whether it is held",
+    text: "URL is the mirror's, or the one that apt asks this daemon for.",
+  },
+  {
+    name: "cache list",
+    operands: none,
+    flags: [jsonLines],
+    summary: "list the stored files",
+    text: "In no particular order: size, last use, digest, newest name.",
+  },
+  {
+    name: "cache stats",
+    operands: none,
+    flags: [json],
+    summary: "show how full the store is",
+    text: "Offered files lie in other directories and do not count towards the quota.",
+  },
+  {
+    name: "cache verify",
+    operands: none,
+    flags: [json],
+    summary: "hash every stored file again and drop what is damaged",
+    text: "The exit status is 1 if there was damage. Dropped files are fetched again when somebody asks for them.",
+  },
+  {
+    name: "cache clean",
+    operands: { synopsis: "[NAME]", min: 0, max: 1 },
+    flags: [{ name: "all", help: "remove every stored file" }, json],
+    summary: "remove stored files that no index lists any more",
+    text: "NAME removes the files of this digest or with a name that fits this pattern (* and ?) instead. Files in use stay, and so do offered ones.",
+  },
+  {
+    name: "cache import",
+    operands: { synopsis: "PATH…", min: 1, max: Infinity },
+    flags: [json],
+    summary: "take files and whole directories into the store",
+    text: "The daemon reads the paths, so its user needs the permission to. The originals stay where they are.",
+  },
+  {
+    name: "config check",
+    operands: none,
+    flags: [],
+    summary: "check the configuration and name all that is wrong",
+    text: "Files, environment and options of the command line are checked together, as the daemon would read them.",
+  },
+  {
+    name: "config show",
+    operands: none,
+    flags: [],
+    summary: "show every setting and where it comes from",
+    text: "The output is a valid configuration file.",
+  },
+];
+
+/** Options of every command, beside those of the option table. */
+export const commonFlags = [
+  {
+    name: "config",
+    short: undefined,
+    value: "FILE",
+    help: "read this file instead of the system's",
+  },
+  { name: "help", short: "h", value: undefined, help: "explain the program or the command" },
+  { name: "version", short: "V", value: undefined, help: "print the version" },
+] as const;
+
+/** `apt-p2p cache clean [--all] [--json] [NAME]` */
+export function synopsis(command: Command): string {
+  const flags = command.flags.map((flag) => `[--${flag.name}]`);
+  return ["apt-p2p", command.name, ...flags, command.operands.synopsis].join(" ").trimEnd();
+}

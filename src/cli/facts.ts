@@ -1,0 +1,28 @@
+/**
+ * Reading JSON whose exact shape belongs to somebody else: what is missing or of another type reads
+ * as nothing, so that a command of one version can show what a daemon of another one says.
+ */
+
+/** The object's fields; none if it is no object. */
+export function record(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? (value as Readonly<Record<string, unknown>>)
+    : {};
+}
+
+export function items(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+export function number(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isFinite(value) ? value : undefined;
+}
+
+/** A text; "" is nothing. */
+export function text(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+export function texts(value: unknown): readonly string[] {
+  return items(value).flatMap((item) => text(item) ?? []);
+}

@@ -1,0 +1,23 @@
+/** What a command sees of the machine, as values, so that a test can pass its own. */
+
+export interface Output {
+  readonly write: (text: string) => void;
+  readonly isTerminal: boolean;
+  /** Width of the terminal. */
+  readonly columns: number;
+}
+
+export interface World {
+  readonly out: Output;
+  readonly err: Output;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly isRoot: boolean;
+  readonly homeDirectory: string | undefined;
+  readonly workingDirectory: string;
+  /** The system's configuration file; need not exist. */
+  readonly systemConfigFile: string;
+  /** Where the system's daemon has its control socket, for users who run none of their own. */
+  readonly systemStateDirectory: string;
+  /** Milliseconds since 1970. */
+  readonly wallMs: () => number;
+}
