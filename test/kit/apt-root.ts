@@ -42,7 +42,7 @@ export type Files = Readonly<Record<string, string>>;
 export class AptRoot {
   readonly path: string;
   readonly #configPath: string;
-  #remove: () => void = () => undefined;
+  readonly #remove: () => void;
 
   constructor(options: AptRootOptions) {
     const scratch = scratchDirectory("root");

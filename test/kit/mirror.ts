@@ -190,10 +190,12 @@ export class TestMirror {
       entry.status = plan.status;
       for (const each of faults) {
         if (each.kind !== "header") continue;
-        if (each.value === undefined) delete plan.headers[each.name];
-        else plan.headers[each.name] = each.value;
+        plan.headers[each.name] = each.value;
       }
-      response.writeHead(plan.status, plan.headers);
+      response.statusCode = plan.status;
+      for (const [name, value] of Object.entries(plan.headers)) {
+        if (value !== undefined) response.setHeader(name, value);
+      }
       response.flushHeaders();
       if (request.method === "HEAD") {
         response.end();
@@ -215,7 +217,7 @@ export class TestMirror {
 
 interface Plan {
   readonly status: number;
-  readonly headers: Record<string, string>;
+  readonly headers: Record<string, string | undefined>;
   readonly file?: string;
   readonly content?: Buffer;
   /** Of the file: first byte that is sent, and the one after the last. */
@@ -239,13 +241,11 @@ async function planAnswer(
   const replaced = find(faults, "content")?.bytes;
   const file = join(root, normalize(`/${decodePath(request.url ?? "/")}`));
   const facts = await stat(file).catch(() => undefined);
-  if (facts === undefined || !facts.isFile()) {
-    if (replaced === undefined) return message(404, "not found\n");
-  }
+  if (facts?.isFile() !== true && replaced === undefined) return message(404, "not found\n");
   const surplus = find(faults, "surplus")?.bytes ?? 0;
   const sizeBytes = (replaced?.length ?? facts?.size ?? 0) + surplus;
   const modified = new Date(Math.floor((facts?.mtimeMs ?? 0) / 1000) * 1000);
-  const headers: Record<string, string> = {
+  const headers: Record<string, string | undefined> = {
     "content-type": contentType(file),
     "last-modified": modified.toUTCString(),
     "accept-ranges": "bytes",
@@ -273,7 +273,7 @@ async function planAnswer(
 
 function message(status: number, body: string): Plan {
   const content = Buffer.from(body);
-  const headers: Record<string, string> = { "content-length": String(content.length) };
+  const headers: Record<string, string | undefined> = { "content-length": String(content.length) };
   if (content.length > 0) headers["content-type"] = "text/plain";
   return { status, headers, content, start: 0, end: content.length };
 }
@@ -287,7 +287,8 @@ function parseRange(
   const match = /^bytes=(\d*)-(\d*)$/.exec(request.headers.range ?? "");
   if (match === null) return undefined;
   const condition = request.headers["if-range"];
-  if (condition !== undefined && Date.parse(condition) !== modified.getTime()) return undefined;
+  if (condition !== undefined && Date.parse(String(condition)) !== modified.getTime())
+    return undefined;
   const [, first = "", last = ""] = match;
   if (first === "" && last === "") return undefined;
   const start = first === "" ? Math.max(0, sizeBytes - Number(last)) : Number(first);
@@ -309,7 +310,8 @@ async function sendBody(job: {
   const flips = job.faults.filter((each) => each.kind === "flip").map((each) => each.atByte);
   const begun = performance.now();
   let position = plan.start;
-  while (position < plan.end && !response.destroyed) {
+  const gone = (): boolean => response.destroyed;
+  while (position < plan.end && !gone()) {
     if (position >= cutAt) {
       await settle(response);
       response.destroy();
@@ -329,8 +331,8 @@ async function sendBody(job: {
       const offset = at - position;
       if (offset >= 0 && offset < length) chunk[offset] = (chunk[offset] ?? 0) ^ 1;
     }
-    if (!response.write(chunk)) await drained(response);
-    if (response.destroyed) return;
+    if (!response.write(chunk) && !gone()) await drained(response);
+    if (gone()) return;
     position += length;
     entry.bytes += length;
     if (job.rate !== undefined) {
