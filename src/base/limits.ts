@@ -2,7 +2,7 @@
  * Every bound of the program that an administrator does not set, with its reason. What is an option
  * has its bound in the option table (src/config/options.ts).
  */
-import { hour, KiB, MiB, minute, second } from "./units.ts";
+import { day, hour, KiB, MiB, minute, second } from "./units.ts";
 
 export const limits = {
   /**
@@ -47,6 +47,9 @@ export const limits = {
    */
   resumes: 3,
   resumeDelayMs: second / 2,
+
+  /** A client that resumes may wait this long for a running download to reach its first byte. */
+  aheadMs: 5 * second,
 
   /** A download that nobody waits for any more goes on this long: apt comes back within seconds. */
   lingerMs: 30 * second,
@@ -98,11 +101,68 @@ export const limits = {
   /** A request waits this long for an index that is being read before it goes on without it. */
   indexWaitMs: 8 * second,
 
+  /** A request's head: apt's is below 1 KB; a client must send it within this time. */
+  requestHeaderBytes: 16 * KiB,
+  requestUrlBytes: 8 * KiB,
+  requestHeadMs: 30 * second,
+
+  /** Requests of one connection that are worked on at once (apt sends 10), and that may queue. */
+  pipelinedAtOnce: 16,
+  pipelinedWaiting: 256,
+
+  /** A connection on which nothing moves is closed: within a request, and between two of them. */
+  clientStallMs: 5 * minute,
+  clientIdleMs: 150 * second,
+
   /** A stored file is hashed again before it is served when its last proof is older than this. */
   reverifyMs: 7 * 24 * hour,
 
-  /** Last-use times are written in one batch this often. */
+  /** Last-use times are written in one batch this often, or when so many have gathered. */
   touchFlushMs: minute,
+  touches: 4096,
+
+  /** Records of stored files kept decoded, some 500 bytes each. */
+  hotRecords: 2048,
+
+  /** Names remembered of one content; mirrors and suites name the same file differently. */
+  namesPerFile: 8,
+
+  /** Unfinished files untouched for so long go first when room is needed: apt has given up. */
+  unfinishedAgeMs: 3 * day,
+
+  /** Commits that come within this time share their fsyncs and their record. */
+  commitDelayMs: 250,
+
+  /** A group of commits waits for no more files than this. */
+  commitGroupFiles: 128,
+
+  /** Committed files that wait for the disk; each holds a descriptor. More make new ones wait. */
+  pendingCommits: 512,
+
+  /** fsyncs at once. They occupy threads of the pool that readers need, too. */
+  parallelSyncs: 2,
+
+  /** A file of unknown size claims room in such steps. */
+  claimStepBytes: 8 * MiB,
+
+  /** Eviction frees this share of the quota beyond the need, so that not every file scans. */
+  evictionSlackShare: 1 / 32,
+
+  /** The free space of the file system is asked for this often; between, our own use is added. */
+  freeSpaceMs: second,
+
+  /** The proven prefix of an unfinished file is recorded after so much time or data. */
+  prefixRecordMs: second,
+  prefixRecordBytes: 16 * MiB,
+
+  /** Proofs along the prefix of an unfinished file: a lost tail costs little of a long file. */
+  prefixProofs: 12,
+
+  /** Digests asked about in one go (listed or not) while the store is scanned. */
+  scanBatch: 512,
+
+  /** Paths that an import reports as not taken in. */
+  importFailures: 100,
 
   /** A configuration file; the sample with all its comments has 5 KiB. */
   configFileBytes: 1 * MiB,

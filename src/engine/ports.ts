@@ -12,8 +12,8 @@ export interface MirrorResponse {
   readonly status: number;
   /** Lower-case names; hop-by-hop headers are already gone. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Where the redirects ended. */
-  readonly finalUrl: string;
+  /** Whether it came from a global address; what did not is never shared beyond the own network. */
+  readonly global: boolean;
   /**
    * The body as sent (not decompressed). Rejects with AptP2pError UPSTREAM when it is cut short or
    * stalls. Ending the iteration early closes the connection.

@@ -1,0 +1,261 @@
+/**
+ * The daemon: puts the rooms together, starts them in order, and takes them down in reverse. What
+ * was opened first closes last, so nothing ever uses something that is gone.
+ */
+import { randomBytes } from "node:crypto";
+import type http from "node:http";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { Archive } from "../archive/archive.ts";
+import { Counters } from "../base/counters.ts";
+import { AptP2pError, errorText } from "../base/errors.ts";
+import type { Log } from "../base/ports.ts";
+import { second } from "../base/units.ts";
+import { version } from "../base/version.ts";
+import { Store } from "../cache/store.ts";
+import type { Config } from "../config/options.ts";
+import type { ConfigResult } from "../config/parse.ts";
+import { addressAllowed, isGlobal } from "../engine/address-rules.ts";
+import { Engine } from "../engine/engine.ts";
+import { storedBytes } from "../engine/stored-bytes.ts";
+import { DiskFiles } from "../io/disk-files.ts";
+import { GotMirror } from "../io/got-mirror.ts";
+import { GpgSignatures } from "../io/gpg-signatures.ts";
+import { journalLog } from "../io/journal-log.ts";
+import { LevelKeyValue } from "../io/level-key-value.ts";
+import { networkDial, ownAddresses } from "../io/network-dial.ts";
+import { nodeHashes } from "../io/node-hashes.ts";
+import { SpawnDecompressor } from "../io/spawn-decompressor.ts";
+import { systemClock } from "../io/system-clock.ts";
+import { notifySystemd, watchdogIntervalMs } from "../io/systemd-notify.ts";
+import { Access } from "../proxy/access.ts";
+import { proxyServer } from "../proxy/server.ts";
+import { statusPage } from "../status/page.ts";
+import { snapshot, type ProcessFacts, type Snapshot } from "../status/snapshot.ts";
+import { listenControl } from "./control.ts";
+import { listenAll } from "./listen.ts";
+
+/** How long running answers may take to end after SIGTERM; apt resumes what is cut. */
+const FAREWELL_MS = 2 * second;
+
+/** Runs until a signal ends it → exit code 0. Rejects with AptP2pError when it cannot start. */
+export async function runDaemon(config: Config, reread: () => ConfigResult): Promise<number> {
+  let { log: logging } = config;
+  const underSystemd = process.env["JOURNAL_STREAM"] !== undefined;
+  const log = journalLog(() => logging.level, process.stdout, underSystemd);
+  const daemon = new Daemon(config, { log, logRequests: () => logging.requests });
+  const end = new Promise<string>((resolve) => {
+    process.once("SIGTERM", resolve);
+    process.once("SIGINT", resolve);
+  });
+  process.on("SIGHUP", () => {
+    const result = reread();
+    if ("config" in result) logging = result.config.log;
+    const outcome = "config" in result ? "done" : "refused; see apt-p2p config check";
+    log.info("reloaded", { outcome });
+  });
+  try {
+    await daemon.start();
+    const signal = await end;
+    notifySystemd("--stopping");
+    log.info("stopping", { signal });
+  } finally {
+    await daemon.stop();
+  }
+  log.info("stopped");
+  return 0;
+}
+
+class Daemon {
+  readonly #config: Config;
+  readonly #log: Log;
+  readonly #logRequests: () => boolean;
+  readonly #counters = new Counters();
+  /** What stop() undoes, last first. */
+  readonly #undo: (() => Promise<unknown> | undefined)[] = [];
+  readonly #stopping = new AbortController();
+
+  constructor(config: Config, { log, logRequests }: { log: Log; logRequests: () => boolean }) {
+    this.#config = config;
+    this.#log = log;
+    this.#logRequests = logRequests;
+  }
+
+  async start(): Promise<void> {
+    const { store: places } = this.#config;
+    const kv = await LevelKeyValue.open(`${places.stateDir}/db`, this.#log);
+    this.#undo.push(() => kv.close());
+    const files = new DiskFiles();
+    const common = {
+      ...{ kv, files, hashes: nodeHashes, clock: systemClock, log: this.#log },
+      counters: this.#counters,
+    };
+    const { archive, store } = await this.#memory(common);
+    const mirror = this.#mirror(archive);
+    const engine = new Engine(
+      { ...common, archive, store, mirror: mirror.got },
+      {
+        httpsHosts: this.#config.mirror.httpsHosts,
+        serveStale: this.#config.mirror.serveStale,
+        documentsDirectory: `${places.stateDir}/documents`,
+        pseudonym: mirror.pseudonym,
+      },
+    );
+    this.#undo.push(() => engine.close());
+    let listening: readonly string[] = [];
+    const status = (): Promise<Snapshot> =>
+      snapshot({
+        ...{ engine, store, archive, counters: this.#counters, clock: systemClock, version },
+        listening: () => listening,
+        process: this.#processFacts,
+      });
+    const components = {
+      ...{ engine, counters: this.#counters, clock: systemClock, log: this.#log },
+      access: new Access(this.#config.proxy),
+      dial: networkDial(mirror.allowed, this.#config.mirror.connectTimeoutMs),
+      page: async () => statusPage(await status()),
+    };
+    const { maxConnections } = this.#config.proxy;
+    const control = await listenControl(
+      { archive, store, log: this.#log, status },
+      `${places.stateDir}/control.sock`,
+    );
+    this.#undo.push(() => close(control));
+    const { servers, addresses } = await listenAll(this.#config.proxy, () =>
+      proxyServer(components, { maxConnections, logRequests: this.#logRequests }),
+    );
+    listening = addresses;
+    this.#undo.push(() => Promise.all(servers.map(close)));
+    this.#ready(addresses);
+    this.#background("lists.failed", archive.refreshLists());
+    this.#background("offers.failed", store.scanOffers(this.#stopping.signal));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    for (const undo of this.#undo.reverse()) {
+      await undo()?.catch((thrown: unknown) =>
+        this.#log.error("stop.failed", { error: errorText(thrown) }),
+      );
+    }
+  }
+
+  /** The two rooms that remember; each asks the other a little. */
+  async #memory(
+    common: Omit<
+      ConstructorParameters<typeof Archive>[0],
+      "signatures" | "decompressor" | "openStored"
+    >,
+  ): Promise<{ archive: Archive; store: Store }> {
+    const { archive: apt, proxy, store: places } = this.#config;
+    const held: { store?: Store } = {};
+    const archive = new Archive(
+      {
+        ...common,
+        signatures: new GpgSignatures(apt.aptConfigDir),
+        decompressor: new SpawnDecompressor(),
+        openStored: (sha256) =>
+          held.store === undefined ? Promise.resolve(undefined) : storedBytes(held.store, sha256),
+      },
+      {
+        tableDirectory: `${places.stateDir}/tables`,
+        aptConfigDirectory: apt.aptConfigDir,
+        aptListsDirectory: apt.aptListsDir,
+        ownAuthorities: ["localhost", "127.0.0.1", "[::1]", ...proxy.hosts].map(
+          (host) => `${host}:${proxy.port}`,
+        ),
+      },
+    );
+    await archive.load();
+    const store = await Store.open(
+      { ...common, listed: (digests) => archive.listed(digests) },
+      {
+        directory: places.cacheDir,
+        quotaBytes: places.quotaBytes,
+        keepFreeBytes: places.keepFreeBytes,
+        offerDirectories: places.offerDirs,
+      },
+    );
+    held.store = store;
+    this.#undo.push(() => store.close());
+    return { archive, store };
+  }
+
+  #mirror(archive: Archive): {
+    got: GotMirror;
+    pseudonym: string;
+    allowed: (host: string, address: string) => boolean;
+  } {
+    const { mirror } = this.#config;
+    const configured = new Set(mirror.allowUpstreams.map((host) => host.toLowerCase()));
+    const rules = {
+      named: (host: string) => configured.has(host) || archive.hostsOfSources().has(host),
+      own: ownAddresses(),
+    };
+    const allowed = (host: string, address: string): boolean =>
+      addressAllowed(rules, host, address);
+    const pseudonym = `apt-p2p-${randomBytes(6).toString("hex")}`;
+    const got = new GotMirror({
+      connectTimeoutMs: mirror.connectTimeoutMs,
+      responseTimeoutMs: mirror.responseTimeoutMs,
+      stallTimeoutMs: mirror.stallTimeoutMs,
+      connectionsPerHost: mirror.connectionsPerHost,
+      allowed,
+      isGlobal,
+      via: `1.1 ${pseudonym}`,
+      userAgent: `apt-p2p/${version}`,
+    });
+    this.#undo.push(() => {
+      got.close();
+      return undefined;
+    });
+    return { got, pseudonym, allowed };
+  }
+
+  #ready(addresses: readonly string[]): void {
+    this.#log.info("ready", { version, listening: addresses.join(",") });
+    notifySystemd("--ready", `--status=listening on ${addresses.join(", ")}`);
+    const watchdogMs = watchdogIntervalMs();
+    if (watchdogMs === undefined) return;
+    const timer = setInterval(() => notifySystemd("WATCHDOG=1"), watchdogMs).unref();
+    this.#undo.push(() => {
+      clearInterval(timer);
+      return undefined;
+    });
+  }
+
+  /** Work that the daemon does not wait for; its failure is told, and stops nothing. */
+  #background(event: string, work: Promise<unknown>): void {
+    work.catch((thrown: unknown) => {
+      const closed = thrown instanceof AptP2pError && thrown.code === "CLOSED";
+      if (!closed) this.#log.warn(event, { error: errorText(thrown) });
+    });
+  }
+
+  readonly #stalls = monitorEventLoopDelay({ resolution: 10 });
+
+  readonly #processFacts = (): ProcessFacts => {
+    this.#stalls.enable();
+    const maxStallMs = this.#stalls.max / 1e6;
+    this.#stalls.reset();
+    const { user, system } = process.cpuUsage();
+    return {
+      pid: process.pid,
+      uptimeMs: Math.round(process.uptime() * 1000),
+      rssBytes: process.memoryUsage.rss(),
+      cpuMs: Math.round((user + system) / 1000),
+      maxStallMs: Math.round(maxStallMs),
+    };
+  };
+}
+
+/** No new connections; idle ones end now, busy ones with their answer, but soon. */
+function close(server: http.Server): Promise<void> {
+  return new Promise((resolve) => {
+    const hurry = setTimeout(() => server.closeAllConnections(), FAREWELL_MS);
+    server.close(() => {
+      clearTimeout(hurry);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}

@@ -1,0 +1,495 @@
+/**
+ * One file on its way from a mirror, shared by all who want it.
+ *
+ * Rules:
+ * - It belongs to the daemon: no waiter's leaving ends it. Left by all, it goes on for a while.
+ * - Bytes are passed on as they come, but the last `limits.heldBackTailBytes` of a file whose digest
+ *   is known wait until the whole is proven. So nobody ever has a complete wrong file.
+ * - A wrong body of which nothing was passed on is fetched again unseen. Otherwise all connections
+ *   are cut; apt comes back for the rest and gets the file from the start.
+ * - A transfer that breaks or stalls goes on from where it stopped, on a new connection. If not even
+ *   an answer's head has come, the failure is passed on at once: apt does its own retries.
+ */
+import type { Expectation } from "../archive/types.ts";
+import { AptP2pError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
+import type { Clock } from "../base/ports.ts";
+import type { Sha256 } from "../base/sha256.ts";
+import type { Body } from "./body.ts";
+import { parseContentRange } from "./conditional.ts";
+import type { Mirror, MirrorResponse } from "./ports.ts";
+import { Received, type Sink } from "./received.ts";
+
+export interface DownloadPlan {
+  readonly url: string;
+  /** What the bytes may be; with none of them they are passed on unproven. */
+  readonly accepted: readonly Expectation[];
+  /** Request headers for the mirror. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Where the bytes go; may hold a beginning from an earlier run. */
+  readonly sink: DownloadSink;
+  /** Where they go when the answer cannot be the expected file (an error page, another size). */
+  readonly spare: () => DownloadSink;
+  /** Size comes from the mirror alone: it sent a wrong body before, and apt shall see how. */
+  readonly suspect: boolean;
+  /** Collects the body (up to `limits.documentBytes`) for `onWhole`. */
+  readonly collect: boolean;
+}
+
+export interface DownloadSink extends Sink {
+  restart(): void | Promise<void>;
+}
+
+/** Asked at the turning points; the engine implements these. */
+export interface DownloadHooks {
+  /** The whole body is here, and nobody has its end yet. `sha256` undefined: unproven. */
+  onWhole(sha256: Sha256 | undefined, head: Head, collected: Buffer | undefined): void;
+  /** The body is none of the accepted ones. */
+  onMismatch(digest: Sha256): "refetch" | "pass";
+  onReceived(bytes: number): void;
+}
+
+export interface Head {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Length of the whole body; undefined if the mirror does not tell and nobody knows. */
+  readonly sizeBytes: number | undefined;
+  /** See MirrorResponse. */
+  readonly global: boolean;
+}
+
+export type Outcome =
+  | { readonly kind: "proven"; readonly sha256: Sha256 }
+  /** Passed on without proof: unknown digest, another status than 200, or a mirror that insists. */
+  | { readonly kind: "unproven" }
+  | { readonly kind: "mismatch" }
+  | { readonly kind: "failed"; readonly error: AptP2pError };
+
+const MISMATCH = new AptP2pError("MISMATCH", "the mirror's file is not what the archive lists");
+
+export class Download {
+  readonly #mirror: Mirror;
+  readonly #clock: Clock;
+  readonly #plan: DownloadPlan;
+  readonly #hooks: DownloadHooks;
+  readonly #abort = new AbortController();
+  #received: Received;
+  readonly #readers = new Set<DownloadBody>();
+  #onLeft: (() => void) | undefined;
+  #left = false;
+  #head: Head | undefined;
+  #headWaiters: { resolve: (head: Head) => void; reject: (error: AptP2pError) => void }[] = [];
+  /** The body can become one of the accepted files: the tail is held back until it has. */
+  #provable: boolean;
+  /** Some reader has been given bytes. */
+  #given = false;
+  #complete = false;
+  #error: AptP2pError | undefined;
+  #collected: Buffer[] | undefined;
+  #collectedBytes = 0;
+  #waiters = 0;
+  #cancelLinger: (() => void) | undefined;
+
+  constructor(
+    components: { readonly mirror: Mirror; readonly clock: Clock; readonly hooks: DownloadHooks },
+    plan: DownloadPlan,
+  ) {
+    this.#mirror = components.mirror;
+    this.#clock = components.clock;
+    this.#hooks = components.hooks;
+    this.#plan = plan;
+    this.#received = new Received(plan.sink);
+    this.#provable = plan.accepted.length > 0;
+    this.#collected = plan.collect ? [] : undefined;
+  }
+
+  get receivedBytes(): number {
+    return this.#received.bytes;
+  }
+
+  get sizeBytes(): number | undefined {
+    return this.#head?.sizeBytes ?? this.#plan.accepted[0]?.sizeBytes;
+  }
+
+  get waiters(): number {
+    return this.#waiters;
+  }
+
+  /** Whether a reader can still start at `position`. */
+  joinable(position: number): boolean {
+    return this.#error === undefined && !this.#left && this.#received.reaches(position);
+  }
+
+  /** Registers interest; every call is matched by one of leave(). */
+  join(): void {
+    this.#waiters += 1;
+    this.#cancelLinger?.();
+    this.#cancelLinger = undefined;
+  }
+
+  leave(): void {
+    this.#waiters -= 1;
+    if (this.#waiters === 0) this.#onLeft?.();
+    if (this.#waiters > 0 || this.#complete || this.#error !== undefined) return;
+    this.#cancelLinger = this.#clock.after(limits.lingerMs, () => this.abort());
+  }
+
+  /** Ends the transfer; what has arrived stays in the sink. */
+  abort(): void {
+    this.#abort.abort();
+    this.#received.moved();
+  }
+
+  /** Resolves when nobody is left; from then on nobody can join. Called after run(). */
+  async left(): Promise<void> {
+    if (this.#waiters > 0) await new Promise<void>((resolve) => (this.#onLeft = resolve));
+    this.#left = true;
+  }
+
+  /** Whether the body that now comes can still become the expected file. */
+  get provable(): boolean {
+    return this.#provable;
+  }
+
+  /** Status and headers; rejects when the mirror gave none. */
+  head(): Promise<Head> {
+    if (this.#head !== undefined) return Promise.resolve(this.#head);
+    if (this.#error !== undefined) return Promise.reject(this.#error);
+    return new Promise((resolve, reject) => this.#headWaiters.push({ resolve, reject }));
+  }
+
+  /** Bytes [start, end) of the body; `end` undefined: to its end. Holds the caller's join(). */
+  body(start: number, end: number | undefined): Body {
+    const body = new DownloadBody(
+      {
+        next: (position, until) => this.#read(position, until),
+        moved: () => this.#received.moved(),
+        closed: (reader) => this.#closed(reader),
+      },
+      start,
+      end,
+    );
+    this.#readers.add(body);
+    this.#received.addReader(body);
+    return body;
+  }
+
+  /** Runs the transfer to its end. Never rejects. Called once. */
+  async run(): Promise<Outcome> {
+    try {
+      for (;;) {
+        await this.#receive();
+        const outcome = this.#judge();
+        if (outcome !== undefined) return outcome;
+        await this.#plan.sink.restart();
+        this.#collected &&= [];
+        this.#collectedBytes = 0;
+      }
+    } catch (thrown) {
+      const error =
+        thrown instanceof AptP2pError
+          ? thrown
+          : new AptP2pError("UPSTREAM", `download failed: ${String(thrown)}`, { cause: thrown });
+      this.#fail(error);
+      return error === MISMATCH ? { kind: "mismatch" } : { kind: "failed", error };
+    } finally {
+      this.#cancelLinger?.();
+    }
+  }
+
+  /** All bytes are here → what they are; undefined: to be fetched again, unseen. */
+  #judge(): Outcome | undefined {
+    const head = this.#head;
+    if (head === undefined) throw new Error("a body came without a head");
+    const collected = this.#collected === undefined ? undefined : Buffer.concat(this.#collected);
+    this.#collected = undefined;
+    if (!this.#provable) {
+      this.#hooks.onWhole(undefined, head, head.status === 200 ? collected : undefined);
+      this.#finish();
+      return { kind: "unproven" };
+    }
+    const digest = this.#plan.sink.digest();
+    if (this.#plan.accepted.some((expectation) => expectation.sha256 === digest)) {
+      this.#hooks.onWhole(digest, head, collected);
+      this.#finish();
+      return { kind: "proven", sha256: digest };
+    }
+    if (this.#hooks.onMismatch(digest) === "pass") {
+      this.#finish();
+      return { kind: "unproven" };
+    }
+    if (this.#given) throw MISMATCH;
+    return undefined;
+  }
+
+  /** One whole body, over as many connections as it takes. */
+  async #receive(): Promise<void> {
+    let failures = 0;
+    for (;;) {
+      const before = this.#received.bytes;
+      try {
+        await this.#receiveOnce();
+        return;
+      } catch (thrown) {
+        const broken = thrown instanceof AptP2pError && thrown.code === "UPSTREAM";
+        if (!broken || !this.#resumable() || this.#abort.signal.aborted) throw thrown;
+        failures = this.#received.bytes > before ? 1 : failures + 1;
+        if (failures > limits.resumes) throw thrown;
+        await this.#pause(limits.resumeDelayMs * 2 ** (failures - 1));
+      }
+    }
+  }
+
+  #resumable(): boolean {
+    return this.#head?.status === 200 && (this.#provable || this.#ifRange() !== undefined);
+  }
+
+  /** Without a digest only the mirror itself can say that the rest belongs to the beginning. */
+  #ifRange(): string | undefined {
+    const { etag, "last-modified": date } = this.#head?.headers ?? {};
+    return etag !== undefined && !etag.startsWith("W/") ? etag : date;
+  }
+
+  async #receiveOnce(): Promise<void> {
+    const held = this.#received.bytes;
+    const headers: Record<string, string> = { ...this.#plan.headers };
+    if (held > 0) {
+      headers["range"] = `bytes=${held}-`;
+      const validator = this.#provable ? undefined : this.#ifRange();
+      if (validator !== undefined) headers["if-range"] = validator;
+    }
+    const response = await this.#mirror.fetch(
+      { method: "GET", url: this.#plan.url, headers },
+      this.#abort.signal,
+    );
+    const skip = await this.#place(response, held);
+    if (skip === undefined) return this.#receiveOnce();
+    await this.#take(response, skip);
+  }
+
+  /**
+   * Fits an answer to what is held → how many of its first bytes are held already; undefined: the
+   * mirror cannot go on from there, and what was held is thrown away.
+   */
+  async #place(response: MirrorResponse, held: number): Promise<number | undefined> {
+    const { status, headers } = response;
+    if (held > 0 && status === 206 && this.#continues(headers, held)) {
+      this.#setHead(
+        { ...response, status: 200 },
+        parseContentRange(headers["content-range"])?.total,
+      );
+      return 0;
+    }
+    if (held > 0 && this.#head !== undefined) {
+      if (status !== 200) {
+        throw new AptP2pError("UPSTREAM", `the mirror answered ${status} to a resume`);
+      }
+      if (!this.#provable) {
+        throw new AptP2pError("CLOSED", "the mirror's file changed while it was fetched");
+      }
+    }
+    if (held > 0 && (status === 206 || status === 416)) {
+      response.body[Symbol.asyncIterator]()
+        .return?.()
+        .catch(() => undefined);
+      await this.#plan.sink.restart();
+      return undefined;
+    }
+    const length = Number(headers["content-length"] ?? "NaN");
+    this.#setHead(response, Number.isNaN(length) ? undefined : length);
+    return Math.min(held, this.#received.bytes);
+  }
+
+  /** Whether a 206 is the rest of what is held. */
+  #continues(headers: Readonly<Record<string, string>>, held: number): boolean {
+    const range = parseContentRange(headers["content-range"]);
+    const size = this.sizeBytes;
+    const sameSize = size === undefined || (range?.total ?? size) === size;
+    return range?.start === held && sameSize && headers["content-encoding"] === undefined;
+  }
+
+  #setHead({ status, headers, global }: MirrorResponse, length?: number): void {
+    if (this.#head !== undefined) return;
+    const { accepted } = this.#plan;
+    // Another status, a coding on top or another size: the body cannot be what is expected, and
+    // apt gets it as it is.
+    const coded = headers["content-encoding"] !== undefined;
+    const fits = accepted.some(
+      ({ sizeBytes: size }) => length === undefined || size === undefined || size === length,
+    );
+    if (this.#provable && (status !== 200 || coded || !fits)) {
+      this.#provable = false;
+      this.#received = new Received(this.#plan.spare());
+    }
+    const implied = this.#provable && !this.#plan.suspect ? commonSize(accepted) : undefined;
+    const sizeBytes = length ?? implied;
+    this.#head = { status, headers, sizeBytes, global };
+    for (const waiter of this.#headWaiters) waiter.resolve(this.#head);
+    this.#headWaiters = [];
+  }
+
+  async #take(response: MirrorResponse, skipBytes: number): Promise<void> {
+    const size = this.#head?.sizeBytes;
+    let skip = skipBytes;
+    const { signal } = this.#abort;
+    for await (const piece of response.body) {
+      if (isAborted(signal)) throw new AptP2pError("CLOSED", "nobody waits any more");
+      this.#hooks.onReceived(piece.length);
+      const chunk = skip > 0 ? piece.subarray(Math.min(skip, piece.length)) : piece;
+      skip -= piece.length - chunk.length;
+      if (chunk.length === 0) continue;
+      if (size !== undefined && this.#received.bytes + chunk.length > size) this.#tooMuch();
+      this.#keep(chunk);
+      while (this.#received.full && this.#received.failure === undefined) {
+        await this.#received.room();
+      }
+      while (this.#received.full && this.#readers.size > 0 && !isAborted(signal)) {
+        await this.#received.room();
+      }
+    }
+    if (size !== undefined && this.#received.bytes < size) {
+      throw new AptP2pError("UPSTREAM", `the mirror sent ${this.#received.bytes} of ${size} bytes`);
+    }
+  }
+
+  /** Only a body without Content-Length can outgrow the size that the archive lists. */
+  #tooMuch(): never {
+    if (this.#provable) this.#hooks.onMismatch(this.#plan.sink.digest());
+    throw MISMATCH;
+  }
+
+  #keep(chunk: Buffer): void {
+    this.#received.append(chunk);
+    if (this.#collected !== undefined) {
+      this.#collectedBytes += chunk.length;
+      if (this.#collectedBytes <= limits.documentBytes) this.#collected.push(chunk);
+      else this.#collected = undefined;
+    }
+    this.#wake();
+  }
+
+  /** How far readers may go. */
+  #released(): number {
+    const received = this.#received.bytes;
+    if (this.#complete || !this.#provable) return received;
+    const end = this.#head?.sizeBytes ?? received;
+    return Math.max(0, Math.min(received, end - limits.heldBackTailBytes));
+  }
+
+  /** A reader's next bytes; undefined at the end; null: nothing now, wait to be woken. */
+  async #read(position: number, end: number | undefined): Promise<Buffer | undefined | null> {
+    const until = Math.min(end ?? Infinity, this.#released());
+    if (position < until) {
+      const bytes = await this.#received.read(position, until);
+      if (bytes.length === 0) {
+        throw this.#received.failure ?? new AptP2pError("STORAGE", "cannot read what was written");
+      }
+      this.#given = true;
+      return bytes;
+    }
+    if (this.#error !== undefined) throw this.#error;
+    return this.#complete || position >= (end ?? Infinity) ? undefined : null;
+  }
+
+  #finish(): void {
+    this.#complete = true;
+    this.#wake();
+  }
+
+  #fail(error: AptP2pError): void {
+    this.#error = error;
+    for (const waiter of this.#headWaiters) waiter.reject(error);
+    this.#headWaiters = [];
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const reader of this.#readers) reader.wake();
+  }
+
+  #closed(reader: DownloadBody): void {
+    this.#readers.delete(reader);
+    this.#received.removeReader(reader);
+    this.leave();
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(delayMs, resolve);
+      this.#abort.signal.addEventListener(
+        "abort",
+        () => {
+          cancel();
+          resolve();
+        },
+        { once: true },
+      );
+    });
+  }
+}
+
+interface BodySource {
+  next(position: number, end: number | undefined): Promise<Buffer | undefined | null>;
+  moved(): void;
+  closed(body: DownloadBody): void;
+}
+
+/** One waiter's view of a download. */
+class DownloadBody implements Body {
+  position: number;
+  readonly #source: BodySource;
+  readonly #end: number | undefined;
+  #wakeUp: (() => void) | undefined;
+  #woken = false;
+  #closed = false;
+
+  constructor(source: BodySource, start: number, end: number | undefined) {
+    this.#source = source;
+    this.position = start;
+    this.#end = end;
+  }
+
+  async next(): Promise<Buffer | undefined> {
+    for (;;) {
+      this.#woken = false;
+      const bytes = await this.#source.next(this.position, this.#end);
+      if (bytes === undefined) return undefined;
+      if (bytes !== null) {
+        this.position += bytes.length;
+        this.#source.moved();
+        return bytes;
+      }
+      await this.#change();
+    }
+  }
+
+  wake(): void {
+    this.#woken = true;
+    const wakeUp = this.#wakeUp;
+    this.#wakeUp = undefined;
+    wakeUp?.();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#source.closed(this);
+  }
+
+  #change(): Promise<void> {
+    if (this.#woken) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#wakeUp = resolve;
+    });
+  }
+}
+
+/** Asked anew each time: an await may lie between. */
+function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
+}
+
+function commonSize(accepted: readonly Expectation[]): number | undefined {
+  const sizes = new Set(accepted.map(({ sizeBytes }) => sizeBytes));
+  return sizes.size === 1 ? accepted[0]?.sizeBytes : undefined;
+}

@@ -1,0 +1,307 @@
+/**
+ * The downloads under way: one for each digest (or, where none is known, for each URL and set of
+ * request headers), however many want it.
+ */
+import type { Archive } from "../archive/archive.ts";
+import type { Expectation, FileName } from "../archive/types.ts";
+import { AptP2pError, errorText } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
+import type { Counters } from "../base/counters.ts";
+import type { Clock, Hashes, Log } from "../base/ports.ts";
+import type { Sha256 } from "../base/sha256.ts";
+import type { Store } from "../cache/store.ts";
+import type { Unfinished } from "../cache/unfinished.ts";
+import type { Documents } from "./documents.ts";
+import { Download, type DownloadSink, type Head, type Outcome } from "./download.ts";
+import type { Mirror } from "./ports.ts";
+import { storedBytes } from "./stored-bytes.ts";
+import type { Suspects } from "./suspects.ts";
+import { Unstored } from "./unstored.ts";
+
+export interface DownloadsComponents {
+  readonly archive: Archive;
+  readonly store: Store;
+  readonly mirror: Mirror;
+  readonly hashes: Hashes;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counters: Counters;
+  readonly documents: Documents;
+  readonly suspects: Suspects;
+}
+
+export interface Wanted {
+  readonly name: FileName;
+  readonly url: string;
+  readonly expectations: readonly Expectation[];
+  /** Request headers for the mirror. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** The body is a document that the archive learns from. */
+  readonly document: boolean;
+  /** First byte that the client wants. */
+  readonly start: number;
+}
+
+export interface Running {
+  readonly download: Download;
+  readonly name: FileName;
+  /** What it must become; undefined where that is not known. */
+  readonly sha256: Sha256 | undefined;
+  readonly authorization: string | undefined;
+  readonly startedMs: number;
+}
+
+export interface DownloadSnapshot {
+  readonly name: string;
+  readonly receivedBytes: number;
+  readonly sizeBytes: number | undefined;
+  readonly waiters: number;
+}
+
+export class Downloads {
+  readonly #components: DownloadsComponents;
+  readonly #running = new Map<string, Promise<Running | undefined>>();
+  readonly #live = new Set<Running>();
+  readonly #ends = new Set<Promise<void>>();
+  #closed = false;
+
+  constructor(components: DownloadsComponents) {
+    this.#components = components;
+  }
+
+  snapshot(): readonly DownloadSnapshot[] {
+    return [...this.#live].map(({ name, download }) => ({
+      name,
+      receivedBytes: download.receivedBytes,
+      sizeBytes: download.sizeBytes,
+      waiters: download.waiters,
+    }));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const { download } of this.#live) download.abort();
+    await Promise.all(this.#ends);
+  }
+
+  /**
+   * The running download of what is wanted, joined on the caller's behalf; started if there is none.
+   * undefined: this request is better served by the mirror alone (it starts far behind what is here,
+   * carries other credentials, or comes too late for a download that could not be stored).
+   */
+  async get(wanted: Wanted): Promise<{ running: Running; shared: boolean } | undefined> {
+    const key = wanted.expectations[0]?.sha256 ?? unprovenKey(wanted);
+    const existing = this.#running.get(key);
+    const running = await (existing ?? this.#start(key, wanted));
+    if (running === undefined || this.#closed) return undefined;
+    const { download } = running;
+    if (existing !== undefined) {
+      const same = running.authorization === wanted.headers["authorization"];
+      if (!same || !download.joinable(0) || this.#far(running, wanted.start)) return undefined;
+    }
+    download.join();
+    return { running, shared: existing !== undefined };
+  }
+
+  /** Whether a client would wait long in silence until the download reaches its first byte. */
+  #far(running: Running, start: number): boolean {
+    const gapBytes = start - running.download.receivedBytes;
+    if (gapBytes <= limits.pieceBytes) return false;
+    const elapsedMs = this.#components.clock.monotonicMs() - running.startedMs;
+    const bytesPerMs = running.download.receivedBytes / Math.max(1, elapsedMs);
+    return gapBytes > bytesPerMs * limits.aheadMs;
+  }
+
+  #start(key: string, wanted: Wanted): Promise<Running | undefined> {
+    const starting = this.#open(key, wanted);
+    this.#running.set(key, starting);
+    const forget = (): void => {
+      if (this.#running.get(key) === starting) this.#running.delete(key);
+    };
+    starting.then((running) => {
+      if (running === undefined) forget();
+    }, forget);
+    return starting;
+  }
+
+  async #open(key: string, wanted: Wanted): Promise<Running | undefined> {
+    const { clock, hashes, mirror, suspects, counters } = this.#components;
+    const sink = await this.#sink(wanted);
+    // Far from the beginning, with little of it here: the mirror's own Range serves this client.
+    if (wanted.start - sink.bytes.heldBytes > limits.pieceBytes) {
+      await sink.unfinished?.suspend();
+      return undefined;
+    }
+    if (sink.bytes.heldBytes > 0) counters.add("engine.download.resumed");
+    const reason = new AptP2pError("STORAGE", "not to be stored");
+    const download = new Download(
+      { mirror, clock, hooks: this.#hooks(wanted, sink.unfinished) },
+      {
+        url: wanted.url,
+        accepted: wanted.expectations,
+        headers: wanted.headers,
+        sink: sink.bytes,
+        spare: () => new Unstored(hashes, reason),
+        suspect: suspects.has(wanted.name),
+        collect: wanted.document,
+      },
+    );
+    const running: Running = {
+      download,
+      name: wanted.name,
+      sha256: wanted.expectations[0]?.sha256,
+      authorization: wanted.headers["authorization"],
+      startedMs: clock.monotonicMs(),
+    };
+    counters.add("engine.download.started");
+    this.#live.add(running);
+    const end = this.#run(key, { running, wanted, unfinished: sink.unfinished });
+    this.#ends.add(end);
+    end.finally(() => this.#ends.delete(end)).catch(() => undefined);
+    return running;
+  }
+
+  /** Where the bytes go: the store, or memory alone when it cannot take them. */
+  async #sink(
+    wanted: Wanted,
+  ): Promise<{ bytes: DownloadSink; unfinished: Unfinished | undefined }> {
+    const { store, hashes, counters, log } = this.#components;
+    const [first] = wanted.expectations;
+    try {
+      if (wanted.document) throw new AptP2pError("STORAGE", "documents are small");
+      const unfinished =
+        first === undefined
+          ? await store.spool()
+          : await store.begin(first.sha256, first.sizeBytes);
+      return { bytes: unfinished, unfinished };
+    } catch (thrown) {
+      if (!(thrown instanceof AptP2pError)) throw thrown;
+      if (!wanted.document) {
+        counters.add("engine.download.unstored");
+        log.warn("store.refused", { name: wanted.name, error: errorText(thrown) });
+      }
+      return { bytes: new Unstored(hashes, thrown), unfinished: undefined };
+    }
+  }
+
+  #hooks(
+    wanted: Wanted,
+    unfinished: Unfinished | undefined,
+  ): ConstructorParameters<typeof Download>[0]["hooks"] {
+    const { archive, store, suspects, counters, log } = this.#components;
+    return {
+      onReceived: (bytes) => counters.add("engine.bytes.fromMirror", bytes),
+      onMismatch: (digest) => {
+        const verdict = suspects.strike(wanted.name, digest);
+        counters.add(`engine.mismatch.${verdict}`);
+        log.warn("mirror.mismatch", { name: wanted.name, got: digest, verdict });
+        return verdict;
+      },
+      onWhole: (sha256, head, collected) => {
+        if (sha256 !== undefined) {
+          counters.add("engine.download.proven");
+          unfinished?.commit(
+            wanted.expectations.map((expectation) => expectation.sha256),
+            {
+              name: wanted.name,
+              scope: scopeOf(wanted, head),
+              origin: "mirror",
+              ...lastModified(head),
+              ...mediaType(head),
+            },
+          );
+          archive.learnFile(wanted.name, sha256, () => storedBytes(store, sha256));
+        } else if (collected !== undefined) {
+          this.#learnDocument(wanted, head, collected);
+        }
+      },
+    };
+  }
+
+  #learnDocument(wanted: Wanted, head: Head, bytes: Buffer): void {
+    const { archive, documents, log, counters } = this.#components;
+    counters.add("engine.document.learned");
+    const failed = (thrown: unknown): void =>
+      log.warn("document.failed", { name: wanted.name, error: errorText(thrown) });
+    archive.learnDocument(wanted.name, bytes).catch(failed);
+    if (wanted.headers["authorization"] === undefined) {
+      documents.save(wanted.name, bytes, head.headers).catch(failed);
+    }
+  }
+
+  async #run(
+    key: string,
+    work: {
+      readonly running: Running;
+      readonly wanted: Wanted;
+      readonly unfinished: Unfinished | undefined;
+    },
+  ): Promise<void> {
+    const { running, wanted, unfinished } = work;
+    const outcome = await running.download.run();
+    this.#live.delete(running);
+    this.#logEnd(running, outcome);
+    try {
+      // What others may ask for right now must not find this one's file still open.
+      if (outcome.kind === "mismatch") await unfinished?.discard();
+      if (outcome.kind === "failed") await this.#keepBeginning(wanted, unfinished);
+      this.#running.delete(key);
+      if (outcome.kind === "mismatch" && !this.#closed) this.#refetch(key, wanted);
+      if (outcome.kind === "proven" || outcome.kind === "unproven") {
+        await running.download.left();
+        if (outcome.kind === "proven") await unfinished?.release();
+        else await unfinished?.discard();
+      }
+    } catch (thrown) {
+      this.#components.log.error("store.failed", { name: wanted.name, error: errorText(thrown) });
+    } finally {
+      this.#running.delete(key);
+    }
+  }
+
+  async #keepBeginning(wanted: Wanted, unfinished: Unfinished | undefined): Promise<void> {
+    if (wanted.expectations.length > 0) await unfinished?.suspend();
+    else await unfinished?.discard();
+  }
+
+  /** The mirror gets a second chance at once, before apt comes back for it. */
+  #refetch(key: string, wanted: Wanted): void {
+    this.#components.counters.add("engine.download.refetched");
+    this.#start(key, { ...wanted, start: 0 }).catch((thrown: unknown) => {
+      this.#components.log.warn("refetch.failed", { name: wanted.name, error: errorText(thrown) });
+    });
+  }
+
+  #logEnd({ name, download, startedMs }: Running, outcome: Outcome): void {
+    const { log, clock, counters } = this.#components;
+    counters.add(`engine.download.ended.${outcome.kind}`);
+    log.debug("download.end", {
+      name,
+      outcome: outcome.kind,
+      error: outcome.kind === "failed" ? errorText(outcome.error) : undefined,
+      bytes: download.receivedBytes,
+      ms: Math.round(clock.monotonicMs() - startedMs),
+    });
+  }
+}
+
+function unprovenKey({ url, headers }: Wanted): string {
+  return `${url} ${JSON.stringify(headers)}`;
+}
+
+/** What may never be shared beyond the own network: private answers and private mirrors. */
+function scopeOf(wanted: Wanted, head: Head): "public" | "local" {
+  const control = head.headers["cache-control"] ?? "";
+  const secret = wanted.headers["authorization"] !== undefined;
+  return secret || !head.global || /\b(private|no-store)\b/i.test(control) ? "local" : "public";
+}
+
+function lastModified(head: Head): { lastModified?: string } {
+  const date = head.headers["last-modified"];
+  return date === undefined ? {} : { lastModified: date };
+}
+
+function mediaType(head: Head): { contentType?: string } {
+  const type = head.headers["content-type"];
+  return type === undefined ? {} : { contentType: type };
+}

@@ -1,0 +1,234 @@
+/**
+ * Mirrors over HTTP and HTTPS, by `got`. Redirects are followed here, hop by hop, because each hop's
+ * address is judged before it is dialled; resuming is the caller's (see engine/download.ts).
+ */
+import dns from "node:dns";
+import http from "node:http";
+import https from "node:https";
+import type { IncomingMessage } from "node:http";
+import net from "node:net";
+import got, { type Method } from "got";
+import { AptP2pError, errorText } from "../base/errors.ts";
+import type { Mirror, MirrorRequest, MirrorResponse } from "../engine/ports.ts";
+
+export interface GotMirrorSettings {
+  readonly connectTimeoutMs: number;
+  /** Until the headers are here. */
+  readonly responseTimeoutMs: number;
+  /** Without a byte of the body. */
+  readonly stallTimeoutMs: number;
+  readonly connectionsPerHost: number;
+  readonly allowed: (host: string, address: string) => boolean;
+  readonly isGlobal: (address: string) => boolean;
+  /** Sent as Via, so that a loop ends. */
+  readonly via: string;
+  readonly userAgent: string;
+}
+
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+/** As many as apt follows. */
+const MAX_REDIRECTS = 10;
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  ...["connection", "keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer"],
+  ...["transfer-encoding", "upgrade"],
+]);
+
+export class GotMirror implements Mirror {
+  readonly #settings: GotMirrorSettings;
+  readonly #agents: { http: http.Agent; https: https.Agent };
+
+  constructor(settings: GotMirrorSettings) {
+    this.#settings = settings;
+    const options = {
+      keepAlive: true,
+      maxSockets: settings.connectionsPerHost,
+      maxFreeSockets: settings.connectionsPerHost,
+      // Idle connections are ours to close first: a mirror often closes after 5 s and more.
+      timeout: 4000,
+      scheduling: "lifo",
+    } as const;
+    this.#agents = { http: new http.Agent(options), https: new https.Agent(options) };
+  }
+
+  close(): void {
+    this.#agents.http.destroy();
+    this.#agents.https.destroy();
+  }
+
+  async fetch(request: MirrorRequest, signal: AbortSignal): Promise<MirrorResponse> {
+    let url = request.url;
+    let headers = request.headers;
+    for (let hops = 0; hops <= MAX_REDIRECTS; hops += 1) {
+      const response = await this.#send(request.method, url, { headers, signal });
+      const location = response.headers.location;
+      if (!REDIRECTS.has(response.statusCode ?? 0) || location === undefined) {
+        return this.#answer(response, url);
+      }
+      response.destroy();
+      const next = redirectTarget(url, location);
+      if (next.host !== new URL(url).host) {
+        // Credentials are for the host that asked for them.
+        const { authorization: _, ...others } = headers;
+        headers = others;
+      }
+      url = next.href;
+    }
+    throw new AptP2pError(
+      "UPSTREAM",
+      `more than ${MAX_REDIRECTS} redirects from ${hostOf(request.url)}`,
+    );
+  }
+
+  #send(
+    method: Method,
+    url: string,
+    { headers, signal }: { headers: Readonly<Record<string, string>>; signal: AbortSignal },
+  ): Promise<IncomingMessage> {
+    const { connectTimeoutMs, responseTimeoutMs, userAgent, via } = this.#settings;
+    const host = new URL(url).hostname.replace(/^\[|\]$/g, "");
+    // A literal is never looked up, so it is judged here.
+    if (net.isIP(host) !== 0 && !this.#settings.allowed(host, host)) {
+      return Promise.reject(forbidden(host, host));
+    }
+    return new Promise((resolve, reject) => {
+      const stream = got.stream(url, {
+        method,
+        headers: { "user-agent": userAgent, ...headers, via },
+        agent: this.#agents,
+        dnsLookup: this.#lookup,
+        decompress: false,
+        followRedirect: false,
+        throwHttpErrors: false,
+        retry: { limit: 0 },
+        signal,
+        timeout: {
+          lookup: connectTimeoutMs,
+          connect: connectTimeoutMs,
+          response: responseTimeoutMs,
+        },
+      });
+      stream.on("error", (error: Error) => {
+        reject(signal.aborted ? new AptP2pError("CLOSED", "cancelled") : failure(host, error));
+      });
+      // The response itself is read: got's own stream on top would copy every chunk once more.
+      stream.once("response", (response: { statusCode: number }) => {
+        resolve(response as unknown as IncomingMessage);
+      });
+    });
+  }
+
+  #answer(response: IncomingMessage, url: string): MirrorResponse {
+    const headers: Record<string, string> = {};
+    for (const [name, value] of Object.entries(response.headers)) {
+      if (value === undefined || HOP_BY_HOP.has(name)) continue;
+      headers[name] = Array.isArray(value) ? value.join(", ") : value;
+    }
+    return {
+      status: response.statusCode ?? 0,
+      headers,
+      global: this.#settings.isGlobal(response.socket.remoteAddress ?? ""),
+      body: this.#body(response, hostOf(url)),
+    };
+  }
+
+  async *#body(response: IncomingMessage, host: string): AsyncGenerator<Buffer, void, undefined> {
+    const { stallTimeoutMs } = this.#settings;
+    // The time that the reader takes is not the mirror's: only a wait for bytes counts.
+    let waiting = true;
+    const timer = setTimeout(() => {
+      if (!waiting) return;
+      const seconds = stallTimeoutMs / 1000;
+      response.destroy(new AptP2pError("UPSTREAM", `${host} sent nothing for ${seconds} s`));
+    }, stallTimeoutMs).unref();
+    try {
+      for await (const chunk of response) {
+        waiting = false;
+        yield chunk as Buffer;
+        waiting = true;
+        timer.refresh();
+      }
+    } catch (thrown) {
+      throw thrown instanceof AptP2pError ? thrown : failure(host, thrown);
+    } finally {
+      clearTimeout(timer);
+      response.destroy();
+    }
+  }
+
+  /** Resolves a name and keeps the addresses that may be dialled. */
+  readonly #lookup = (
+    host: string,
+    options: dns.LookupAllOptions | dns.LookupOneOptions,
+    callback: (
+      error: NodeJS.ErrnoException | null,
+      address: string | dns.LookupAddress[],
+      family?: number,
+    ) => void,
+  ): void => {
+    dns.lookup(host, { ...options, all: true }, (error, addresses) => {
+      if (error !== null) {
+        callback(error, []);
+        return;
+      }
+      const allowed = addresses.filter(({ address }) => this.#settings.allowed(host, address));
+      const [first] = allowed;
+      if (first === undefined) {
+        callback(forbidden(host, addresses[0]?.address ?? "nothing"), []);
+      } else if (options.all === true) {
+        callback(null, allowed);
+      } else {
+        callback(null, first.address, first.family);
+      }
+    });
+  };
+}
+
+function redirectTarget(from: string, location: string): URL {
+  let url: URL;
+  try {
+    url = new URL(location, from);
+  } catch {
+    throw new AptP2pError("UPSTREAM", `${hostOf(from)} redirects to something that is no URL`);
+  }
+  if (url.protocol !== "http:" && url.protocol !== "https:") {
+    throw new AptP2pError("UPSTREAM", `${hostOf(from)} redirects to ${url.protocol}`);
+  }
+  if (from.startsWith("https:") && url.protocol === "http:") {
+    throw new AptP2pError("UPSTREAM", `${hostOf(from)} redirects from https to http`);
+  }
+  return url;
+}
+
+function hostOf(url: string): string {
+  return new URL(url).host;
+}
+
+function forbidden(host: string, address: string): AptP2pError {
+  return new AptP2pError(
+    "FORBIDDEN",
+    `${host} is ${address}, on this machine or link; name it in apt's sources or in allow_upstreams`,
+  );
+}
+
+/** What the user reads in apt's output: the cause, in one line. */
+function failure(host: string, thrown: unknown): AptP2pError {
+  for (let error = thrown; error instanceof Error; error = error.cause) {
+    if (error instanceof AptP2pError) return error;
+  }
+  const code = (thrown as { code?: unknown }).code;
+  const known = typeof code === "string" ? CAUSES[code] : undefined;
+  return new AptP2pError("UPSTREAM", `Cannot fetch from ${host}: ${known ?? errorText(thrown)}`, {
+    cause: thrown,
+  });
+}
+
+const CAUSES: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  ECONNRESET: "connection closed by the mirror",
+  EHOSTUNREACH: "no route to host",
+  ENETUNREACH: "network is unreachable",
+  ENOTFOUND: "no such host",
+  EAI_AGAIN: "the name cannot be resolved at present",
+  ETIMEDOUT: "connection timed out",
+  ERR_HTTP_CONTENT_LENGTH_MISMATCH: "the body was cut short",
+};

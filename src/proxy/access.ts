@@ -1,0 +1,66 @@
+/**
+ * Who may ask what. apt of this machine, and of networks that the administrator allowed; no web page
+ * (DNS rebinding, cross-site requests) and no stranger.
+ */
+import type { IncomingHttpHeaders } from "node:http";
+import { isLoopback, networkTest, type Network } from "../engine/address-rules.ts";
+
+export interface AccessSettings {
+  /** Client networks beside loopback. */
+  readonly allow: readonly Network[];
+  /** Further names by which clients may call this daemon. */
+  readonly hosts: readonly string[];
+}
+
+export interface Peer {
+  readonly remoteAddress: string;
+  readonly localAddress: string;
+}
+
+export interface Refusal {
+  readonly status: 403 | 421;
+  readonly text: string;
+}
+
+export class Access {
+  readonly #allowed: (address: string) => boolean;
+  readonly #hosts: ReadonlySet<string>;
+
+  constructor({ allow, hosts }: AccessSettings) {
+    this.#allowed = networkTest(allow);
+    this.#hosts = new Set(["localhost", ...hosts.map((host) => host.toLowerCase())]);
+  }
+
+  /** undefined: welcome. `page`: the request is for the status page, which a browser may see. */
+  refuse(
+    peer: Peer,
+    request: { readonly url: string; readonly headers: IncomingHttpHeaders },
+  ): Refusal | undefined {
+    const local = isLoopback(peer.remoteAddress) && isLoopback(peer.localAddress);
+    if (!local && !this.#allowed(peer.remoteAddress)) {
+      return { status: 403, text: "this apt-p2p serves apt of its own machine only" };
+    }
+    if (request.url.startsWith("/") && !this.#named(request.headers.host ?? "")) {
+      return { status: 421, text: "this apt-p2p is not the host that the request names" };
+    }
+    if (request.url !== "/" && fromBrowser(request.headers)) {
+      return { status: 403, text: "apt-p2p serves apt, not web pages" };
+    }
+    return undefined;
+  }
+
+  /** Address literals pass: a web page's name can be rebound to us, a literal cannot. */
+  #named(hostHeader: string): boolean {
+    const host = hostHeader.toLowerCase().replace(/:\d+$/, "");
+    return this.#hosts.has(host) || /^(?:\[[0-9a-f:.]+\]|\d{1,3}(?:\.\d{1,3}){3})$/.test(host);
+  }
+}
+
+function fromBrowser(headers: IncomingHttpHeaders): boolean {
+  return (
+    headers.origin !== undefined ||
+    headers.referer !== undefined ||
+    headers["sec-fetch-site"] !== undefined ||
+    headers["sec-fetch-mode"] !== undefined
+  );
+}

@@ -1,0 +1,203 @@
+/**
+ * The HTTP server that apt talks to: an `express` app that hands every request to the engine. It
+ * decides nothing; it keeps strangers out, bounds what a client may take, and counts.
+ */
+import http, { type IncomingMessage, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import express from "express";
+import { AptP2pError, errorText } from "../base/errors.ts";
+import type { Counters } from "../base/counters.ts";
+import { limits } from "../base/limits.ts";
+import type { Clock, Log } from "../base/ports.ts";
+import type { Engine } from "../engine/engine.ts";
+import { parseTarget } from "../engine/target.ts";
+import { textAnswer } from "../engine/headers.ts";
+import type { Answer, ClientRequest } from "../engine/types.ts";
+import type { Access } from "./access.ts";
+import type { Dial } from "./ports.ts";
+import { send } from "./send.ts";
+import { tunnel } from "./tunnel.ts";
+
+export interface ProxyComponents {
+  readonly engine: Engine;
+  readonly access: Access;
+  readonly dial: Dial;
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly log: Log;
+  /** The status page, as HTML. */
+  readonly page: () => Promise<string>;
+}
+
+export interface ProxySettings {
+  readonly maxConnections: number;
+  /** A log line for each request. */
+  readonly logRequests: () => boolean;
+}
+
+/** The server, not yet listening. */
+export function proxyServer(components: ProxyComponents, settings: ProxySettings): http.Server {
+  const turns = new WeakMap<Socket, Turns>();
+  const app = express();
+  app.disable("x-powered-by");
+  app.set("etag", false);
+  app.use((request, response) => {
+    const turn = turns.get(request.socket) ?? new Turns();
+    turns.set(request.socket, turn);
+    turn.take(request.socket, () => handle(components, settings, request, response));
+  });
+  const server = http.createServer({ ...matchedPrototypes(app), ...SERVER_OPTIONS }, app);
+  server.maxConnections = settings.maxConnections;
+  server.timeout = limits.clientStallMs;
+  server.keepAliveTimeout = limits.clientIdleMs;
+  server.on("connect", (request, socket, head) => {
+    tunnel(components, request, socket, head).catch((thrown: unknown) => {
+      components.log.error("tunnel.broken", { error: errorText(thrown) });
+      socket.destroy();
+    });
+  });
+  return server;
+}
+
+const SERVER_OPTIONS: http.ServerOptions = {
+  maxHeaderSize: limits.requestHeaderBytes,
+  headersTimeout: limits.requestHeadMs,
+  requestTimeout: limits.requestHeadMs,
+  highWaterMark: limits.readChunkBytes,
+};
+
+/**
+ * Express swaps the prototypes of each request and response for its own, which costs more than all
+ * the rest of a small answer. Objects that are born with them are left alone.
+ */
+function matchedPrototypes(app: express.Express): http.ServerOptions {
+  class Request extends http.IncomingMessage {}
+  class Response extends http.ServerResponse {}
+  Object.setPrototypeOf(Request.prototype, app.request);
+  Object.setPrototypeOf(Response.prototype, app.response);
+  Object.defineProperty(Request.prototype, "app", { value: app });
+  Object.defineProperty(Response.prototype, "app", { value: app });
+  Object.assign(app, { request: Request.prototype, response: Response.prototype });
+  return { IncomingMessage: Request, ServerResponse: Response } as http.ServerOptions;
+}
+
+/** A connection's pipelined requests: so many at once, so many in the queue. */
+class Turns {
+  #running = 0;
+  readonly #queue: (() => Promise<void>)[] = [];
+
+  take(socket: Socket, work: () => Promise<void>): void {
+    if (this.#running < limits.pipelinedAtOnce) void this.#run(work);
+    else if (this.#queue.length < limits.pipelinedWaiting) this.#queue.push(work);
+    else socket.destroy();
+  }
+
+  async #run(work: () => Promise<void>): Promise<void> {
+    this.#running += 1;
+    await work();
+    this.#running -= 1;
+    const next = this.#queue.shift();
+    if (next !== undefined) void this.#run(next);
+  }
+}
+
+/** One request from head to end. Never rejects. */
+async function handle(
+  components: ProxyComponents,
+  settings: ProxySettings,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { clock, counters, log } = components;
+  const startMs = clock.monotonicMs();
+  counters.add("proxy.requests");
+  const gone = new AbortController();
+  // Also when the answer is out; then nobody listens any more.
+  response.once("close", () => gone.abort());
+  let answer: Answer;
+  try {
+    answer = await answerTo(components, request, gone.signal);
+  } catch (thrown) {
+    if (!(thrown instanceof AptP2pError && thrown.code === "CLOSED")) {
+      log.error("request.broken", { url: request.url, error: errorText(thrown) });
+    }
+    response.destroy();
+    return;
+  }
+  const sent = await send(response, answer);
+  counters.add(`proxy.bytes.${answer.origin}`, sent.bytes);
+  if (sent.failure !== undefined) {
+    counters.add(gone.signal.aborted ? "proxy.clientLeft" : "proxy.cut");
+  }
+  if (!settings.logRequests()) return;
+  log.info("request", {
+    method: request.method,
+    url: request.url,
+    status: response.statusCode,
+    from: answer.origin,
+    known: answer.known,
+    bytes: sent.bytes,
+    ms: Math.round(clock.monotonicMs() - startMs),
+    cut: sent.failure === undefined ? undefined : errorText(sent.failure),
+  });
+}
+
+async function answerTo(
+  components: ProxyComponents,
+  request: IncomingMessage,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const { access, counters, engine, page } = components;
+  const { url = "", method = "", headers, socket } = request;
+  const { remoteAddress = "", localAddress = "" } = socket;
+  const refusal = access.refuse({ remoteAddress, localAddress }, { url, headers });
+  if (refusal !== undefined) {
+    counters.add(`proxy.refused.${refusal.status}`);
+    return textAnswer(refusal.status, refusal.text);
+  }
+  const problem = outOfBounds(request);
+  if (problem !== undefined) {
+    counters.add(`proxy.refused.${problem.status}`);
+    return problem;
+  }
+  if (url === "/") return pageAnswer(await page());
+  const target = parseTarget(url);
+  if (target === undefined) {
+    counters.add("proxy.refused.400");
+    return textAnswer(400, "the request names no mirror: use http://localhost:9977/HOST/PATH");
+  }
+  const asked: ClientRequest = {
+    method: method as "GET" | "HEAD",
+    target,
+    headers: headers as Readonly<Record<string, string | undefined>>,
+  };
+  return engine.answer(asked, signal);
+}
+
+function outOfBounds({ url = "", method, headers }: IncomingMessage): Answer | undefined {
+  if (method !== "GET" && method !== "HEAD") {
+    const answer = textAnswer(405, "apt-p2p answers GET and HEAD");
+    return { ...answer, headers: { ...answer.headers, allow: "GET, HEAD" } };
+  }
+  if (url.length > limits.requestUrlBytes) return textAnswer(414, "the URL is too long");
+  if (headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0) {
+    const answer = textAnswer(413, "apt-p2p takes no request bodies");
+    return { ...answer, headers: { ...answer.headers, connection: "close" } };
+  }
+  return undefined;
+}
+
+function pageAnswer(html: string): Answer {
+  const answer = textAnswer(200, html);
+  return {
+    ...answer,
+    reason: "OK",
+    headers: {
+      ...answer.headers,
+      "content-type": "text/html; charset=utf-8",
+      "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
+      "x-content-type-options": "nosniff",
+      "cache-control": "no-store",
+    },
+  };
+}

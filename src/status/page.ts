@@ -1,0 +1,53 @@
+/** The status page: the snapshot for a browser. No scripts, nothing from elsewhere. */
+import { GiB, KiB, MiB } from "../base/units.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+export function statusPage(shown: Snapshot): string {
+  const { bytes, store, archive, downloads } = shown;
+  const facts: [string, string][] = [
+    ["Version", shown.version],
+    ["Listening on", shown.listening.join(", ")],
+    ["Stored", `${store.files} files, ${size(store.bytes)} of ${size(store.quotaBytes)}`],
+    ["Known", `${archive.rows} files from ${archive.tables} indexes`],
+    ["Sent to apt", size(bytes.toClients)],
+    ["… from the cache", size(bytes.fromCache)],
+    ["Fetched from mirrors", size(bytes.fromMirror)],
+    ["Passed through unproven", size(bytes.passedThrough)],
+  ];
+  const releases = archive.releases.map(({ name, trust }) => [name, trust] as [string, string]);
+  const active = downloads.map(
+    ({ name, receivedBytes, sizeBytes }) =>
+      [name, `${size(receivedBytes)} of ${sizeBytes === undefined ? "?" : size(sizeBytes)}`] as [
+        string,
+        string,
+      ],
+  );
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>apt-p2p</title>
+<style>body{font:1em sans-serif;max-width:60em;margin:2em auto}th{text-align:left;padding-right:2em;font-weight:normal;color:#555}caption{text-align:left;font-weight:bold;padding:1em 0 .3em}</style>
+</head><body><h1>apt-p2p</h1>
+${table("This daemon", facts)}${table("Releases", releases)}${table("Downloads", active)}
+</body></html>
+`;
+}
+
+function table(title: string, rows: readonly (readonly [string, string])[]): string {
+  if (rows.length === 0) return "";
+  const lines = rows.map(([key, value]) => `<tr><th>${text(key)}</th><td>${text(value)}</td></tr>`);
+  return `<table><caption>${text(title)}</caption>${lines.join("")}</table>\n`;
+}
+
+/** Names come from mirrors and clients: nothing of them may become markup. */
+function text(plain: string): string {
+  return plain
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll('"', "&quot;");
+}
+
+function size(bytes: number): string {
+  if (bytes >= GiB) return `${(bytes / GiB).toFixed(1)} GiB`;
+  if (bytes >= MiB) return `${(bytes / MiB).toFixed(1)} MiB`;
+  return `${(bytes / KiB).toFixed(1)} KiB`;
+}

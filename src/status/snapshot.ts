@@ -1,0 +1,83 @@
+/** What the daemon tells about itself: one JSON value for `apt-p2p status`, the page and tests. */
+import type { Archive } from "../archive/archive.ts";
+import type { Counters } from "../base/counters.ts";
+import type { Clock } from "../base/ports.ts";
+import type { Store } from "../cache/store.ts";
+import type { Engine } from "../engine/engine.ts";
+
+export interface SnapshotSources {
+  readonly engine: Engine;
+  readonly store: Store;
+  readonly archive: Archive;
+  readonly counters: Counters;
+  readonly clock: Clock;
+  readonly version: string;
+  readonly listening: () => readonly string[];
+  /** Facts about the process, from the machine. */
+  readonly process: () => ProcessFacts;
+}
+
+export interface ProcessFacts {
+  readonly pid: number;
+  readonly uptimeMs: number;
+  readonly rssBytes: number;
+  /** User and system time of the process. */
+  readonly cpuMs: number;
+  /** Longest time that the event loop was held up since the last snapshot. */
+  readonly maxStallMs: number;
+}
+
+export interface Snapshot {
+  readonly version: string;
+  readonly pid: number;
+  readonly uptimeMs: number;
+  readonly listening: readonly string[];
+  readonly bytes: {
+    /** To clients, from the store. */
+    readonly fromCache: number;
+    /** Received from mirrors. */
+    readonly fromMirror: number;
+    /** To clients, without proof. */
+    readonly passedThrough: number;
+    /** To clients, all together. */
+    readonly toClients: number;
+  };
+  readonly store: Awaited<ReturnType<Store["stats"]>>;
+  readonly archive: {
+    readonly releases: ReturnType<Archive["releases"]>;
+    readonly tables: number;
+    readonly rows: number;
+  };
+  readonly downloads: ReturnType<Engine["downloads"]>;
+  readonly memory: { readonly rssBytes: number };
+  readonly cpuMs: number;
+  readonly eventLoop: { readonly maxStallMs: number };
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+export async function snapshot(sources: SnapshotSources): Promise<Snapshot> {
+  const { archive, counters, engine, store } = sources;
+  const facts = sources.process();
+  const values = counters.snapshot();
+  const sent = Object.entries(values).filter(([name]) => name.startsWith("proxy.bytes."));
+  const toClients = sent.reduce((sum, [, bytes]) => sum + bytes, 0);
+  return {
+    version: sources.version,
+    pid: facts.pid,
+    uptimeMs: facts.uptimeMs,
+    listening: sources.listening(),
+    bytes: {
+      fromCache: values["proxy.bytes.cache"] ?? 0,
+      fromMirror: values["engine.bytes.fromMirror"] ?? 0,
+      passedThrough: values["proxy.bytes.unproven"] ?? 0,
+      toClients,
+    },
+    store: await store.stats(),
+    archive: { releases: archive.releases(), ...archive.size() },
+    downloads: engine.downloads(),
+    memory: { rssBytes: facts.rssBytes },
+    cpuMs: facts.cpuMs,
+    eventLoop: { maxStallMs: facts.maxStallMs },
+    counters: values,
+  };
+}
