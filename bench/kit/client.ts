@@ -36,6 +36,9 @@ interface Pending {
 const receiveBytes = 512 * 1024;
 const stallMs = 60_000;
 
+/** The connection ended before the first byte of an answer. */
+class ClosedEarly extends Error {}
+
 /** One keep-alive connection; one request at a time. */
 export class Connection {
   readonly #endpoint: Endpoint;
@@ -46,8 +49,21 @@ export class Connection {
     this.#endpoint = endpoint;
   }
 
-  /** Fetches a path of the origin; rejects on anything but a complete answer. */
+  /**
+   * Fetches a path of the origin; rejects on anything but a complete answer. A kept connection that
+   * the server closed without a byte is replaced once, as every HTTP client does.
+   */
   async fetch(path: string, onBody?: (bytes: Buffer) => void): Promise<Fetched> {
+    const kept = this.#socket !== undefined;
+    try {
+      return await this.#attempt(path, onBody);
+    } catch (error) {
+      if (!kept || !(error instanceof ClosedEarly)) throw error;
+      return this.#attempt(path, onBody);
+    }
+  }
+
+  async #attempt(path: string, onBody?: (bytes: Buffer) => void): Promise<Fetched> {
     const socket = this.#socket ?? (await this.#connect());
     const { target, host } = this.#endpoint;
     const head = `GET ${target(path)} HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: bench\r\n\r\n`;
@@ -84,7 +100,9 @@ export class Connection {
         reject(error);
         this.#failed(error);
       });
-      socket.once("close", () => this.#failed(new Error("the server closed the connection")));
+      socket.once("close", () => {
+        if (this.#socket === socket) this.#failed(new Error("the server closed the connection"));
+      });
       this.#socket = socket;
     });
   }
@@ -93,7 +111,8 @@ export class Connection {
     this.#socket = undefined;
     const pending = this.#pending;
     this.#pending = undefined;
-    pending?.reject(error);
+    const early = pending?.firstByteMs === -1 && pending.header === "";
+    pending?.reject(early ? new ClosedEarly(error.message) : error);
   }
 
   #received(bytes: Buffer): void {

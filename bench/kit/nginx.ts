@@ -4,7 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { freePort, listening, type Program, type Workspace } from "./workspace.ts";
+import { freeLowPort, listening, type Program, type Workspace } from "./workspace.ts";
 
 export interface NginxRun {
   readonly program: Program;
@@ -41,7 +41,8 @@ export async function startOrigin(
   root: string,
   cpus: string | undefined,
 ): Promise<NginxRun> {
-  const port = await freePort();
+  // apt-cacher-ng reaches no port from 32768 on.
+  const port = await freeLowPort();
   const server = `server { listen 127.0.0.1:${String(port)} backlog=1024; root ${root}; }`;
   return start(workspace, { name: "origin", port, http: server, cpus });
 }

@@ -9,7 +9,7 @@ import { join, normalize } from "node:path";
 import { pipeline } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { startOrigin } from "./nginx.ts";
-import { freePort, hasProgram, listening, type Workspace } from "./workspace.ts";
+import { freeLowPort, hasProgram, listening, type Workspace } from "./workspace.ts";
 
 /** Serves a directory on loopback → its port. */
 export async function startOriginServer(
@@ -18,7 +18,7 @@ export async function startOriginServer(
   cpus: string,
 ): Promise<number> {
   if (hasProgram("nginx")) return (await startOrigin(workspace, root, cpus)).port;
-  const port = await freePort();
+  const port = await freeLowPort();
   const command = [process.execPath, "--import", "tsx", fileURLToPath(import.meta.url)];
   const cwd = fileURLToPath(new URL("../..", import.meta.url));
   const program = workspace.start("origin", [...command, root, String(port)], { cpus, cwd });

@@ -8,7 +8,14 @@ import { join } from "node:path";
 import { aptOk, makeAptRoot, type AptRoot } from "./apt.ts";
 import type { Endpoint } from "./client.ts";
 import { startCache } from "./nginx.ts";
-import { freePort, listening, sleep, type Program, type Workspace } from "./workspace.ts";
+import {
+  freeLowPort,
+  freePort,
+  listening,
+  sleep,
+  type Program,
+  type Workspace,
+} from "./workspace.ts";
 
 export type ServerName = "ours" | "nginx" | "apt-cacher-ng";
 
@@ -60,7 +67,8 @@ export async function nginxServer(plan: ServerPlan): Promise<CacheServer> {
 export async function aptCacherNgServer(plan: ServerPlan): Promise<CacheServer> {
   const directory = plan.workspace.path("apt-cacher-ng");
   const cache = join(directory, "cache");
-  const port = await freePort();
+  // It takes a port from 32768 on for the name of a service.
+  const port = await freeLowPort();
   mkdirSync(join(directory, "conf"), { recursive: true });
   mkdirSync(join(directory, "log"), { recursive: true });
   const configuration = [
@@ -69,7 +77,9 @@ export async function aptCacherNgServer(plan: ServerPlan): Promise<CacheServer> 
     "SupportDir: /usr/lib/apt-cacher-ng",
     `Port: ${String(port)}`,
     "BindAddress: 127.0.0.1",
+    `SocketPath: ${join(directory, "socket")}`,
     "ForeGround: 1",
+    "AllowUserPorts: 0",
     "ExThreshold: 4",
     "",
   ];

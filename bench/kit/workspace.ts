@@ -118,12 +118,21 @@ export function sleep(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
-/** A TCP port of loopback that was free a moment ago. */
-export async function freePort(): Promise<number> {
+/** A TCP port of loopback that was free a moment ago; below 32768, for programs that need that. */
+export async function freeLowPort(): Promise<number> {
+  for (let port = 10_000 + (process.pid % 20_000); port < 32_768; port += 1) {
+    const free = await freePort(port).catch(() => undefined);
+    if (free !== undefined) return free;
+  }
+  throw new Error("no free TCP port from 10000 to 32767");
+}
+
+/** A TCP port of loopback that was free a moment ago: the wanted one, or any. */
+export async function freePort(wanted = 0): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
+    server.listen(wanted, "127.0.0.1", resolve);
   });
   const address = server.address();
   await new Promise((resolve) => server.close(resolve));
