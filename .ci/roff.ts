@@ -35,7 +35,9 @@ export function page({ name, section, source, manual, parts }: Page): string {
 
 /** Paragraphs are given in roff already. */
 export function section(title: string, ...paragraphs: readonly string[]): string {
-  return [`.SH ${plain(title.toUpperCase())}`, paragraphs.join("\n.PP\n")].join("\n");
+  // Names in brackets are to be typed as they are.
+  const shown = title.startsWith("[") ? title : title.toUpperCase();
+  return [`.SH ${plain(shown)}`, paragraphs.join("\n.PP\n")].join("\n");
 }
 
 /** A term and what it means; both in roff. */
