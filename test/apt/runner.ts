@@ -34,25 +34,26 @@ export function play(
     const told = await Promise.all(
       chosen.map((way) => gate.pass(() => tell(scenario, way, dateMs))),
     );
-    const tellings = told.filter((each) => typeof each !== "string");
-    const skipped = told.find((each) => typeof each === "string");
+    const tellings = told.filter((each): each is Telling => !(each instanceof Skipped));
+    const skipped = told.find(
+      (each): each is Skipped => each instanceof Skipped && !each.thisWayOnly,
+    );
     const report: Report =
       skipped === undefined
         ? { scenario, tellings, differences: differences(scenario, tellings) }
-        : { scenario, tellings: [], differences: [], skipped };
+        : { scenario, tellings: [], differences: [], skipped: skipped.message };
     options.onReport?.(report);
     return report;
   });
 }
 
-/** A string: why the story cannot be told here. */
-async function tell(scenario: Scenario, way: Way, dateMs: number): Promise<Telling | string> {
+async function tell(scenario: Scenario, way: Way, dateMs: number): Promise<Telling | Skipped> {
   const world = await World.create(way, dateMs);
   const begun = performance.now();
   try {
     await scenario.play(world);
   } catch (error) {
-    if (error instanceof Skipped) return error.message;
+    if (error instanceof Skipped) return error;
     world.complaints.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
   } finally {
     await world.close();

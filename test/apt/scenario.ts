@@ -24,5 +24,12 @@ export interface Scenario {
 
 export type Aspect = "codes" | "files" | "messages" | "reasons" | "requests" | "bytes";
 
-/** Thrown by a story that cannot be played here; the reason says what is missing. */
-export class Skipped extends Error {}
+/** Thrown by a story that cannot be told here, or not in this way; the reason says what is missing. */
+export class Skipped extends Error {
+  readonly thisWayOnly: boolean;
+
+  constructor(reason: string, thisWayOnly = false) {
+    super(reason);
+    this.thisWayOnly = thisWayOnly;
+  }
+}

@@ -64,6 +64,7 @@ export class World {
   readonly #dateMs: number;
   readonly #daemonPort: number;
   readonly #roots: AptRoot[] = [];
+  readonly #closing: (() => void)[] = [];
   readonly #removeDirectory: () => void;
   #daemon: TestDaemon | undefined;
   #start: StartOptions = {};
@@ -93,6 +94,14 @@ export class World {
 
   get daemon(): TestDaemon {
     return present(this.#daemon, "a daemon in this way");
+  }
+
+  get daemonPort(): number {
+    return this.#daemonPort;
+  }
+
+  get proxyLine(): string {
+    return `Acquire::http::Proxy "http://127.0.0.1:${this.#daemonPort}";`;
   }
 
   get daemonLog(): string {
@@ -149,9 +158,10 @@ export class World {
     if (this.throughUs && options.withoutDaemon !== true) await this.startDaemon();
   }
 
-  async startDaemon(): Promise<void> {
+  /** Starts it, or starts it again with the same port and directories. */
+  async startDaemon(options: Partial<DaemonOptions> = {}): Promise<void> {
     this.#daemon ??= new TestDaemon(
-      { aptConfigDirectory: this.root.configDirectory, ...this.#start.daemon },
+      { aptConfigDirectory: this.root.configDirectory, ...this.#start.daemon, ...options },
       this.#daemonPort,
     );
     await this.#daemon.start();
@@ -160,8 +170,7 @@ export class World {
   /** One more root like the first: another client of the same daemon. */
   addRoot(): AptRoot {
     const { sources = [this.source()], configuration = [], keyringPath } = this.#start;
-    const proxy =
-      this.way === "proxy" ? [`Acquire::http::Proxy "http://127.0.0.1:${this.#daemonPort}";`] : [];
+    const proxy = this.way === "proxy" ? [this.proxyLine] : [];
     const root = new AptRoot({
       sources,
       keyringPath:
@@ -262,11 +271,22 @@ export class World {
     throw new Skipped(reason);
   }
 
+  /** This way of telling makes no sense here; the others are compared. */
+  skipWay(reason: string): never {
+    throw new Skipped(reason, true);
+  }
+
+  /** Undone after the daemon and before the directory is removed. */
+  onClose(action: () => void): void {
+    this.#closing.push(action);
+  }
+
   async close(): Promise<void> {
     await Promise.allSettled([
       this.#daemon?.close(),
       ...this.mirrors.map((mirror) => mirror.close()),
     ]);
+    for (const action of this.#closing) action();
     for (const root of this.#roots) root.remove();
     this.#removeDirectory();
   }

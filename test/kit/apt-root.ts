@@ -21,8 +21,10 @@ export interface AptRootOptions {
 
 export interface RunOptions {
   readonly timeoutMs?: number;
-  /** Kills apt-get and its helpers when it fires; exit code null then. */
-  readonly signal?: AbortSignal;
+  /** Ends apt-get and its helpers when it fires; exit code null then. */
+  readonly abort?: AbortSignal;
+  /** How: SIGINT is a user's Ctrl-C, and the default is SIGKILL. */
+  readonly abortWith?: NodeJS.Signals;
 }
 
 export interface AptResult {
@@ -131,15 +133,21 @@ export class AptRoot {
       // A process group of its own: a kill reaches apt's methods too.
       detached: true,
     });
-    const kill = undoable(() => {
+    const send = (signal: NodeJS.Signals): void => {
       try {
-        if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+        if (child.pid !== undefined) process.kill(-child.pid, signal);
       } catch {
         // It has ended by itself.
       }
+    };
+    const kill = undoable(() => {
+      send("SIGKILL");
     });
+    const abort = (): void => {
+      send(options.abortWith ?? "SIGKILL");
+    };
     const timer = setTimeout(kill.undo, options.timeoutMs ?? 120_000);
-    options.signal?.addEventListener("abort", kill.undo, { once: true });
+    options.abort?.addEventListener("abort", abort, { once: true });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8").on("data", (text: string) => {
@@ -151,7 +159,7 @@ export class AptRoot {
       child.once("close", resolve);
     });
     clearTimeout(timer);
-    options.signal?.removeEventListener("abort", kill.undo);
+    options.abort?.removeEventListener("abort", abort);
     kill.forget();
     const milliseconds = performance.now() - begun;
     return { args, code, output, milliseconds, lists: this.lists(), archives: this.archives() };

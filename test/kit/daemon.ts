@@ -34,7 +34,8 @@ export interface DaemonStatus {
 }
 
 const projectRoot = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const program = join(projectRoot, "dist", "cli", "main.js");
+/** APT_P2P_MAIN names another build to test, such as an installed one. */
+const program = process.env["APT_P2P_MAIN"] ?? join(projectRoot, "dist", "cli", "main.js");
 const READY_WITHIN_MS = 20_000;
 
 export function daemonIsBuilt(): boolean {
