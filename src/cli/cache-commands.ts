@@ -2,7 +2,15 @@
 import { resolve } from "node:path";
 import { AptP2pError } from "../base/errors.ts";
 import { minute } from "../base/units.ts";
-import { fileView, hasDamage, resultView, statsView } from "./cache-view.ts";
+import {
+  cleanedView,
+  fileView,
+  hasDamage,
+  hasFailures,
+  importedView,
+  statsView,
+  verifiedView,
+} from "./cache-view.ts";
 import { remoteError } from "./control.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { record } from "./facts.ts";
@@ -36,7 +44,7 @@ export async function cacheStats({ control, flags, world }: Query): Promise<numb
 
 export async function cacheVerify(query: Query): Promise<number> {
   const result = await work(query, "Verifying", ["/cache/verify"]);
-  show(query, "Verified", result);
+  show(query, verifiedView, result);
   return hasDamage(result) ? exitCodes.found.code : exitCodes.ok.code;
 }
 
@@ -45,14 +53,15 @@ export async function cacheClean(query: Query): Promise<number> {
   const what =
     name === undefined ? { what: query.flags.has("all") ? "all" : "unlisted" } : { name };
   const target = `/cache/clean?${new URLSearchParams(what).toString()}`;
-  show(query, "Cleaned", await work(query, "Cleaning", [target]));
+  show(query, cleanedView, await work(query, "Cleaning", [target]));
   return exitCodes.ok.code;
 }
 
 export async function cacheImport(query: Query): Promise<number> {
   const paths = query.operands.map((path) => resolve(query.world.workingDirectory, path));
-  show(query, "Imported", await work(query, "Importing", importTargets(paths)));
-  return exitCodes.ok.code;
+  const result = await work(query, "Importing", importTargets(paths));
+  show(query, importedView, result);
+  return hasFailures(result) ? exitCodes.found.code : exitCodes.ok.code;
 }
 
 /** As many requests as it takes: a shell's `*.deb` may name thousands of files. */
@@ -109,6 +118,6 @@ function added(a: unknown, b: unknown): unknown {
   return Object.fromEntries([...names].map((name) => [name, added(left[name], right[name])]));
 }
 
-function show({ flags, world }: Query, what: string, result: unknown): void {
-  world.out.write(flags.has("json") ? jsonText(result) : resultView(what, result));
+function show({ flags, world }: Query, view: (result: unknown) => string, result: unknown): void {
+  world.out.write(flags.has("json") ? jsonText(result) : view(result));
 }

@@ -88,7 +88,7 @@ export const commands: readonly Command[] = [
     operands: { synopsis: "PATH…", min: 1, max: Infinity },
     flags: [json],
     summary: "take files and whole directories into the store",
-    text: "The daemon reads the paths, so its user needs the permission to. The originals stay where they are.",
+    text: "The daemon reads the paths, so its user needs the permission to. The originals stay where they are. The exit status is 1 if any of them could not be taken.",
   },
   {
     name: "config check",

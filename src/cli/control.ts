@@ -68,7 +68,9 @@ function send(
   { method, target, patienceMs }: Question,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const sent = request({ socketPath, method, path: target, headers: { host: "localhost" } });
+    const headers = { host: "localhost" };
+    // One connection per question: a kept one may have been closed by a restarted daemon.
+    const sent = request({ socketPath, method, path: target, headers, agent: false });
     sent.setTimeout(patienceMs, () => {
       const waited = `has been silent for ${Math.round(patienceMs / 1000)} s`;
       sent.destroy(new AptP2pError("NO_DAEMON", `the daemon at ${socketPath} ${waited}`));

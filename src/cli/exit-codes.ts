@@ -3,7 +3,10 @@ import type { ErrorCode } from "../base/errors.ts";
 
 export const exitCodes = {
   ok: { code: 0, text: "all is well" },
-  found: { code: 1, text: "something was found: cache verify met damage, why knows no digest" },
+  found: {
+    code: 1,
+    text: "something is amiss: verify met damage, import left files out, why knows no digest",
+  },
   usage: { code: 2, text: "the command line is wrong" },
   configuration: { code: 3, text: "the configuration is wrong" },
   noDaemon: { code: 4, text: "no daemon answers" },

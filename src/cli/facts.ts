@@ -26,3 +26,9 @@ export function text(value: unknown): string | undefined {
 export function texts(value: unknown): readonly string[] {
   return items(value).flatMap((item) => text(item) ?? []);
 }
+
+/** Milliseconds since 1970, from such a number or from a date as text; what no date holds is nothing. */
+export function time(value: unknown): number | undefined {
+  const at = number(value) ?? Date.parse(text(value) ?? "");
+  return Math.abs(at) <= 8.64e15 ? at : undefined;
+}

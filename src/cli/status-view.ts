@@ -1,5 +1,5 @@
 /** The daemon's snapshot for people. Lines without news are left out. */
-import { items, number, record, text, texts } from "./facts.ts";
+import { items, number, record, text, texts, time } from "./facts.ts";
 import {
   bytesText,
   columns,
@@ -48,7 +48,7 @@ function section(title: string, lines: readonly string[]): string[] {
 function storeText(store: Readonly<Record<string, unknown>>): string {
   const [files, bytes, quota] = [store["files"], store["bytes"], store["quotaBytes"]].map(number);
   if (files === undefined || bytes === undefined) return "";
-  const unfinished = number(store["unfinished"]) ?? 0;
+  const unfinished = number(store["unfinishedFiles"]) ?? 0;
   const share =
     quota === undefined ? "" : ` of ${bytesText(quota)}${inBrackets(percentText(bytes, quota))}`;
   const rest = unfinished === 0 ? "" : `, ${countText(unfinished)} unfinished`;
@@ -99,8 +99,8 @@ function releaseLines(releases: unknown): string[] {
 }
 
 function dayText(value: unknown): string {
-  const time = number(value) ?? Date.parse(text(value) ?? "");
-  return Number.isNaN(time) ? "" : new Date(time).toISOString().slice(0, 10);
+  const at = time(value);
+  return at === undefined ? "" : new Date(at).toISOString().slice(0, 10);
 }
 
 function downloadLines(downloads: unknown): string[] {

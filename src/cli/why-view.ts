@@ -1,5 +1,5 @@
 /** What the daemon knows of one URL, for people. */
-import { items, number, record, text, texts } from "./facts.ts";
+import { items, number, record, text, texts, time } from "./facts.ts";
 import { agoText, bytesText, columns, countText, visible } from "./text.ts";
 
 /** Whether the answer names any digest. */
@@ -55,7 +55,7 @@ function heldText(value: unknown, nowMs: number): string {
   const path = text(held["path"]);
   const sizeBytes = number(held["sizeBytes"]);
   if (path === undefined && sizeBytes === undefined) return "no";
-  const verifiedAt = number(held["verifiedAt"]);
+  const verifiedAt = time(held["verifiedAt"]);
   const parts = [
     "yes",
     ...(sizeBytes === undefined ? [] : [bytesText(sizeBytes)]),
