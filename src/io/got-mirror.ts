@@ -100,7 +100,8 @@ export class GotMirror implements Mirror {
         followRedirect: false,
         throwHttpErrors: false,
         retry: { limit: 0 },
-        signal,
+        // A signal of its own: got listens on it for good, and one download may ask many times.
+        signal: AbortSignal.any([signal]),
         timeout: {
           lookup: connectTimeoutMs,
           connect: connectTimeoutMs,
@@ -229,6 +230,6 @@ const CAUSES: Readonly<Record<string, string>> = {
   ENETUNREACH: "network is unreachable",
   ENOTFOUND: "no such host",
   EAI_AGAIN: "the name cannot be resolved at present",
-  ETIMEDOUT: "connection timed out",
+  ETIMEDOUT: "no answer in time",
   ERR_HTTP_CONTENT_LENGTH_MISMATCH: "the body was cut short",
 };

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { describe, it } from "mocha";
+import { Access } from "../../../src/proxy/access.ts";
+
+const access = new Access({
+  allow: [{ address: "10.1.0.0", prefixLength: 16 }],
+  hosts: ["apt.lab.example"],
+});
+const local = { remoteAddress: "127.0.0.1", localAddress: "127.0.0.1" };
+const lan = { remoteAddress: "10.1.2.3", localAddress: "10.1.0.1" };
+const stranger = { remoteAddress: "10.2.2.3", localAddress: "10.1.0.1" };
+
+function status(peer: typeof local, url: string, headers: Record<string, string>) {
+  return access.refuse(peer, { url, headers })?.status ?? 200;
+}
+
+describe("Access.refuse()", () => {
+  it("lets in this machine and the allowed networks, nobody else", () => {
+    const request = ["http://mirror.example/x", { host: "mirror.example" }] as const;
+    assert.equal(status(local, ...request), 200);
+    assert.equal(status(lan, ...request), 200);
+    assert.equal(status(stranger, ...request), 403);
+  });
+
+  it("answers an origin-form request only under its own names and address literals", () => {
+    const good = ["localhost:9977", "LOCALHOST", "127.0.0.1:9977", "[::1]:9977", "apt.lab.example"];
+    for (const host of good) assert.equal(status(local, "/m/x", { host }), 200, host);
+    for (const host of ["evil.example", "evil.example:9977", "", "localhost.evil.example"]) {
+      assert.equal(status(local, "/m/x", { host }), 421, host);
+    }
+  });
+
+  it("refuses what a web page sent, except for the status page", () => {
+    const host = "localhost:9977";
+    for (const header of ["origin", "referer", "sec-fetch-site", "sec-fetch-mode"]) {
+      assert.equal(status(local, "/m/x", { host, [header]: "x" }), 403, header);
+      assert.equal(status(local, "http://m/x", { host: "m", [header]: "x" }), 403, header);
+      assert.equal(status(local, "/", { host, [header]: "x" }), 200, header);
+    }
+  });
+});
