@@ -51,6 +51,8 @@ const kinds: Readonly<Record<string, MeasureKind>> = {
 interface Options {
   readonly json: boolean;
   readonly compare: boolean;
+  /** Whom to compare with. */
+  readonly against: readonly string[];
   readonly ours: boolean;
   readonly runs: number;
   readonly only: readonly string[];
@@ -62,6 +64,7 @@ function options(): Options {
     options: {
       json: { type: "boolean", default: false },
       compare: { type: "boolean", default: false },
+      against: { type: "string", default: "nginx,apt-cacher-ng" },
       "without-ours": { type: "boolean", default: false },
       runs: { type: "string", default: "5" },
       only: { type: "string", default: Object.keys(kinds).join(",") },
@@ -76,7 +79,8 @@ function options(): Options {
   const runs = Number(values.runs);
   if (!Number.isInteger(runs) || runs < 1) throw new Error("--runs: a whole number from 1");
   const { json, compare, directory } = values;
-  return { json, compare, ours: !values["without-ours"], runs, only, directory };
+  const against = values.against.split(",");
+  return { json, compare, against, ours: !values["without-ours"], runs, only, directory };
 }
 
 async function main(): Promise<void> {
@@ -120,7 +124,7 @@ async function prepare(workspace: Workspace, wanted: Options): Promise<Context> 
       entry,
       label,
       sources,
-      keyrings: [archive.keyringPath],
+      keyringPath: archive.keyringPath,
       ...(lists === undefined ? {} : { lists }),
     });
   const servers: CacheServer[] = [];
@@ -129,7 +133,7 @@ async function prepare(workspace: Workspace, wanted: Options): Promise<Context> 
     await ours.learn();
     servers.push(ours);
   }
-  if (wanted.compare) servers.push(...(await others(plan, say)));
+  if (wanted.compare) servers.push(...(await others(plan, wanted.against, say)));
   for (const server of servers) {
     await server.start();
     for (const one of [archive.large[0], archive.warmUp[0]]) {
@@ -142,13 +146,18 @@ async function prepare(workspace: Workspace, wanted: Options): Promise<Context> 
 }
 
 /** The servers to compare with, from Debian's packages; installs them where that is allowed. */
-async function others(plan: ServerPlan, say: (text: string) => void): Promise<CacheServer[]> {
+async function others(
+  plan: ServerPlan,
+  against: readonly string[],
+  say: (text: string) => void,
+): Promise<CacheServer[]> {
   const makers = [
     { program: "nginx", debian: "nginx-light", make: nginxServer },
     { program: "apt-cacher-ng", debian: "apt-cacher-ng", make: aptCacherNgServer },
   ];
   const found: CacheServer[] = [];
   for (const { program, debian, make } of makers) {
+    if (!against.includes(program)) continue;
     if (!hasProgram(program)) install(debian, say);
     if (hasProgram(program)) found.push(await make(plan));
     else say(`${program} is not installed (package ${debian}): its figures are missing`);

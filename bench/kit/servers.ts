@@ -5,7 +5,8 @@
 import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
-import { aptOk, makeAptRoot, type AptRoot } from "./apt.ts";
+import { AptRoot } from "../../test/kit/apt-root.ts";
+import { aptSeconds } from "./apt.ts";
 import type { Endpoint } from "./client.ts";
 import { startCache } from "./nginx.ts";
 import {
@@ -128,7 +129,7 @@ export interface DaemonPlan extends ServerPlan {
   /** Our compiled command line. */
   readonly entry: string;
   readonly sources: readonly string[];
-  readonly keyrings: readonly string[];
+  readonly keyringPath: string;
   /** Name of this daemon's directory in the workspace. */
   readonly label: string;
   /** apt's lists that the daemon may read at start; none if undefined. */
@@ -145,13 +146,17 @@ export interface OurServer extends CacheServer {
    */
   learn(look?: () => Promise<void>): Promise<void>;
   status(): Promise<DaemonStatus>;
-  /** Waits until its counters stand still: nothing is read or indexed any more. */
-  settled(): Promise<void>;
+  /**
+   * Waits until its counters stand still: nothing is read or indexed any more → the longest time in
+   * milliseconds that its event loop was held up meanwhile and since the last look.
+   */
+  settled(): Promise<number>;
 }
 
 /** What /status says, as far as the bench reads it. */
 export interface DaemonStatus {
   readonly counters?: Readonly<Record<string, number>>;
+  readonly archive?: { readonly rows?: number };
   readonly eventLoop?: { readonly maxStallMs?: number };
 }
 
@@ -160,8 +165,7 @@ export async function ourServer(plan: DaemonPlan): Promise<OurServer> {
   const directory = workspace.path(plan.label);
   const learned = workspace.path(`${plan.label}-learned`);
   const port = await freePort();
-  const { sources, keyrings } = plan;
-  const root = makeAptRoot(workspace.path(`${plan.label}-root`), { sources, keyrings });
+  const root = new AptRoot({ sources: plan.sources, keyringPath: plan.keyringPath });
   const lists = plan.lists ?? join(directory, "empty-lists");
   mkdirSync(join(directory, "empty-lists"), { recursive: true });
   const config = join(directory, "apt-p2p.conf");
@@ -196,7 +200,7 @@ export async function ourServer(plan: DaemonPlan): Promise<OurServer> {
     settled: () => settled(() => readStatus(socket)),
     learn: async (look) => {
       await base.start();
-      await aptOk(root, ["update"], { proxy });
+      await aptSeconds(root, ["update"], { proxy });
       await settled(() => readStatus(socket));
       await look?.();
       await base.stop();
@@ -237,17 +241,20 @@ level = info
 `;
 }
 
-/** Waits until the counters stand still for half a second (at most 30 s). */
-async function settled(status: () => Promise<DaemonStatus>): Promise<void> {
+/** Waits until the counters stand still for half a second (at most 30 s) → longest stall, in ms. */
+async function settled(status: () => Promise<DaemonStatus>): Promise<number> {
   let last = "";
   let still = 0;
+  let stallMs = 0;
   for (let turn = 0; turn < 300 && still < 5; turn += 1) {
-    const entries = Object.entries((await status()).counters ?? {});
-    const now = JSON.stringify(entries.filter(([name]) => !name.startsWith("control")));
+    const { counters = {}, archive, eventLoop } = await status();
+    stallMs = Math.max(stallMs, eventLoop?.maxStallMs ?? 0);
+    const now = JSON.stringify([counters, archive?.rows]);
     still = now === last ? still + 1 : 0;
     last = now;
     await sleep(100);
   }
+  return stallMs;
 }
 
 /** GET /status over the daemon's control socket. */
