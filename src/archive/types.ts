@@ -8,7 +8,7 @@ import type { Sha256 } from "../base/sha256.ts";
  */
 export type FileName = string & { readonly __brand: "FileName" };
 
-/** Who vouches for a digest. Order matters: see `trustRank`. */
+/** Who vouches for a digest, best first. */
 export type Trust =
   /** Listed by a Release whose signature a key of this machine's apt has made. */
   | "verified"
