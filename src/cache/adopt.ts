@@ -1,0 +1,76 @@
+import { AptP2pError, errorText } from "../base/errors.ts";
+import { parseSha256, type Sha256 } from "../base/sha256.ts";
+import type { Room } from "./evict.ts";
+import { hashFile } from "./hash-file.ts";
+
+/**
+ * Brings files and records together after a crash or a lost database: a whole file without a record
+ * is hashed and taken in (as `local`, since nobody knows any more where it came from), or removed
+ * when its bytes are not what its name says; a record without a file is dropped. Ends early when
+ * `signal` aborts. Rejects STORAGE.
+ */
+export async function adopt(room: Room, signal: AbortSignal): Promise<void> {
+  const { shelf, layout, components } = room;
+  for (let bucket = 0; bucket < 256 && !signal.aborted; bucket += 1) {
+    const prefix = bucket.toString(16).padStart(2, "0");
+    const found = new Set<Sha256>();
+    for (const { name, directory } of await components.files.list(layout.bucket(prefix))) {
+      const sha = parseSha256(name);
+      if (!directory && sha?.startsWith(prefix) === true && name === sha) found.add(sha);
+    }
+    for await (const [sha, record] of shelf.table.entries(prefix)) {
+      if (record.path !== undefined || found.delete(sha)) continue;
+      // Not listed: it came after the listing, or it is gone.
+      const facts = await components.files.facts(layout.whole(sha));
+      if (facts === undefined && shelf.table.get(sha)?.path === undefined) {
+        shelf.lose(sha, "missing");
+      }
+    }
+    for (const sha of found) {
+      if (signal.aborted) return;
+      await adoptOne(room, sha, signal).catch((error: unknown) => {
+        if (error instanceof AptP2pError && error.code === "CLOSED") return;
+        components.log.warn("adopt-failed", { sha256: sha, error: errorText(error) });
+      });
+    }
+  }
+  await shelf.allRemoved();
+  await shelf.table.flush();
+}
+
+async function adoptOne(room: Room, sha: Sha256, signal: AbortSignal): Promise<void> {
+  const { shelf, commits, layout, components } = room;
+  const isKnown = (): boolean =>
+    shelf.table.get(sha)?.path === undefined
+      ? shelf.table.get(sha) !== undefined || commits.get(sha) !== undefined
+      : commits.get(sha) !== undefined;
+  await shelf.removed(sha);
+  if (isKnown()) return;
+  const handle = await components.files.open(layout.whole(sha));
+  if (handle === undefined) return;
+  try {
+    const { mtimeMs } = await handle.facts();
+    const { sha256, sizeBytes } = await hashFile(components.hashes, handle, { signal });
+    if (isKnown()) return;
+    if (sha256 !== sha) {
+      components.counters.add("cache.damaged");
+      components.log.warn("file-damaged", { sha256: sha, path: layout.whole(sha) });
+      await shelf.removeFile(sha, layout.whole(sha));
+      return;
+    }
+    const nowMs = components.clock.wallMs();
+    shelf.table.put(sha, {
+      sizeBytes,
+      mtimeMs,
+      addedAtMs: nowMs,
+      verifiedAtMs: nowMs,
+      lastUsedMs: mtimeMs,
+      names: [],
+      scope: "local",
+      origin: "mirror",
+    });
+    components.counters.add("cache.adopted");
+  } finally {
+    await handle.close();
+  }
+}

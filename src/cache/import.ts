@@ -1,0 +1,159 @@
+import { AptP2pError, errorText } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
+import type { Sha256 } from "../base/sha256.ts";
+import type { FileFacts, OpenFile } from "../base/storage.ts";
+import type { Room } from "./evict.ts";
+import { hashFile } from "./hash-file.ts";
+import type { Claim, Space } from "./space.ts";
+import type { ImportResult, OnProgress } from "./types.ts";
+
+interface Work {
+  readonly room: Room;
+  readonly space: Space;
+  readonly signal: AbortSignal;
+  readonly onBytes: (bytes: number) => void;
+}
+
+/**
+ * Takes files in, also all files below directories: without copying where the file system can share
+ * bytes (clone or hard link), else by copying. Every file is hashed; what is held already is left
+ * alone. A file that cannot be taken in is reported, and the rest goes on. Ends early when `signal`
+ * aborts.
+ */
+export async function importFiles(
+  room: Room,
+  space: Space,
+  paths: readonly string[],
+  { onProgress, signal }: { readonly onProgress: OnProgress; readonly signal: AbortSignal },
+): Promise<ImportResult> {
+  const sources = await listSources(room, paths);
+  const totalBytes = sources.reduce((sum, { facts }) => sum + (facts?.sizeBytes ?? 0), 0);
+  const result = { files: 0, bytes: 0, linked: 0, alreadyHeld: 0 };
+  const failed: { readonly path: string; readonly reason: string }[] = [];
+  let [done, bytes] = [0, 0];
+  for (const { path, facts } of sources) {
+    if (signal.aborted) break;
+    const onBytes = (count: number): void => {
+      bytes += count;
+      onProgress({ done, total: sources.length, bytes, totalBytes, note: path });
+    };
+    try {
+      if (facts === undefined) throw new AptP2pError("STORAGE", "there is no such file");
+      const taken = await importOne({ room, space, signal, onBytes }, path);
+      if (taken === "held") result.alreadyHeld += 1;
+      else {
+        result.files += 1;
+        result.bytes += facts.sizeBytes;
+        if (taken === "linked") result.linked += 1;
+      }
+    } catch (error) {
+      if (signal.aborted) break;
+      room.components.log.warn("import-failed", { path, error: errorText(error) });
+      if (failed.length < limits.importFailures) failed.push({ path, reason: errorText(error) });
+    }
+    done += 1;
+    onProgress({ done, total: sources.length, bytes, totalBytes });
+  }
+  room.components.counters.add("cache.imported", result.files);
+  return { ...result, failed, aborted: signal.aborted };
+}
+
+interface Source {
+  readonly path: string;
+  readonly facts: FileFacts | undefined;
+}
+
+async function listSources(room: Room, paths: readonly string[]): Promise<Source[]> {
+  const { files } = room.components;
+  const sources: Source[] = [];
+  const pending = [...paths].reverse();
+  for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
+    const facts = await files.facts(path);
+    const below = facts === undefined ? await files.list(path) : [];
+    if (below.length === 0) sources.push({ path, facts });
+    for (const { name } of below) pending.push(`${path.replace(/\/+$/, "")}/${name}`);
+  }
+  return sources;
+}
+
+async function importOne(work: Work, path: string): Promise<"held" | "linked" | "copied"> {
+  const { room, space, signal, onBytes } = work;
+  const { files, hashes } = room.components;
+  const source = await files.open(path);
+  if (source === undefined) throw new AptP2pError("STORAGE", "the file vanished");
+  try {
+    const onChunk = (chunk: Uint8Array): undefined => {
+      onBytes(chunk.length);
+    };
+    const before = await source.facts();
+    const { sha256, sizeBytes } = await hashFile(hashes, source, { onChunk, signal });
+    const isHeld = (): boolean =>
+      room.shelf.find(sha256)?.owned === true || room.commits.get(sha256) !== undefined;
+    if (isHeld()) return "held";
+    const claim = await space.claim(sizeBytes);
+    const scratch = room.layout.scratch("import");
+    try {
+      const linked = await files.link(path, scratch);
+      const target = await files.create(scratch);
+      try {
+        if (!linked) await copy(work, source, target, sha256);
+        const after = await source.facts();
+        if (after.sizeBytes !== before.sizeBytes || after.mtimeMs !== before.mtimeMs) {
+          throw new AptP2pError("MISMATCH", "the file changed while it was read");
+        }
+        await target.sync();
+        await place(work, { sha256, scratch, target, claim });
+      } finally {
+        await target.close();
+      }
+      return linked ? "linked" : "copied";
+    } catch (error) {
+      await files.remove(scratch).catch(() => undefined);
+      throw error;
+    } finally {
+      claim.end();
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+async function copy(work: Work, from: OpenFile, to: OpenFile, expected: Sha256): Promise<void> {
+  let position = 0;
+  const onChunk = async (chunk: Uint8Array): Promise<void> => {
+    await to.write([chunk], position);
+    position += chunk.length;
+  };
+  const { hashes } = work.room.components;
+  const { sha256 } = await hashFile(hashes, from, { onChunk, signal: work.signal });
+  if (sha256 !== expected) throw new AptP2pError("MISMATCH", "the file changed while it was read");
+}
+
+async function place(
+  { room }: Work,
+  made: {
+    readonly sha256: Sha256;
+    readonly scratch: string;
+    readonly target: OpenFile;
+    readonly claim: Claim;
+  },
+): Promise<void> {
+  const { components, shelf, layout, commits } = room;
+  const { sizeBytes, mtimeMs } = await made.target.facts();
+  await commits.get(made.sha256)?.done;
+  await shelf.removed(made.sha256);
+  await components.files.rename(made.scratch, layout.whole(made.sha256));
+  const nowMs = components.clock.wallMs();
+  shelf.table.put(made.sha256, {
+    sizeBytes,
+    mtimeMs,
+    addedAtMs: nowMs,
+    verifiedAtMs: nowMs,
+    lastUsedMs: nowMs,
+    names: [],
+    scope: "public",
+    origin: "import",
+  });
+  made.claim.end();
+  await shelf.table.flush();
+}

@@ -1,0 +1,235 @@
+import type { Counters } from "../base/counters.ts";
+import { AptP2pError, errorText } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
+import type { Clock, Hashes, Log } from "../base/ports.ts";
+import type { Sha256 } from "../base/sha256.ts";
+import type { FileFacts, Files, OpenFile } from "../base/storage.ts";
+import { hashFile, type HashFileOptions } from "./hash-file.ts";
+import type { Layout } from "./layout.ts";
+import type { RecordTable } from "./record-table.ts";
+import type { FileRecord } from "./records.ts";
+import type { StoredFile } from "./types.ts";
+
+export interface ShelfTools {
+  readonly files: Files;
+  readonly hashes: Hashes;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counters: Counters;
+}
+
+export interface OpenedFile {
+  readonly file: StoredFile;
+  readonly handle: OpenFile;
+}
+
+/** Why a file is no longer held. */
+type Loss = "missing" | "damaged";
+
+/**
+ * The whole files: recorded, opened, proven, removed.
+ *
+ * A file that is open here is in use and not evicted. A file whose record is dropped is deleted if
+ * it is ours; until that is done, `removed` keeps a new file of this digest from taking its place.
+ */
+export class Shelf {
+  readonly table: RecordTable;
+  readonly #tools: ShelfTools;
+  readonly #layout: Layout;
+  readonly #uses = new Map<Sha256, number>();
+  readonly #removals = new Map<Sha256, Promise<void>>();
+  readonly #proofs = new Map<Sha256, Promise<boolean>>();
+
+  constructor(tools: ShelfTools, table: RecordTable, layout: Layout) {
+    this.#tools = tools;
+    this.table = table;
+    this.#layout = layout;
+  }
+
+  find(sha: Sha256): StoredFile | undefined {
+    const record = this.table.get(sha);
+    return record === undefined ? undefined : this.describe(sha, record);
+  }
+
+  describe(sha256: Sha256, record: FileRecord): StoredFile {
+    const { path = this.#layout.whole(sha256), ...shown } = record;
+    return { sha256, path, owned: record.path === undefined, ...shown };
+  }
+
+  /** Keeps a digest from being evicted until the returned function is called. */
+  use(sha: Sha256): () => void {
+    this.#uses.set(sha, (this.#uses.get(sha) ?? 0) + 1);
+    let ended = false;
+    return () => {
+      if (ended) return;
+      ended = true;
+      const left = (this.#uses.get(sha) ?? 1) - 1;
+      if (left > 0) this.#uses.set(sha, left);
+      else this.#uses.delete(sha);
+    };
+  }
+
+  inUse(sha: Sha256): boolean {
+    return this.#uses.has(sha);
+  }
+
+  /** For serving: checked, and hashed again if its proof is in doubt. See Store.open. */
+  async open(sha: Sha256): Promise<OpenedFile | undefined> {
+    const endUse = this.use(sha);
+    const file = this.find(sha);
+    const handle = file && (await this.#openFile(file));
+    if (file === undefined || handle === undefined) {
+      endUse();
+      return undefined;
+    }
+    const held = await this.#check(sha, handle).catch((error: unknown) => {
+      this.#tools.log.warn("file-unreadable", { sha256: sha, error: errorText(error) });
+      return false;
+    });
+    const checked = held ? this.find(sha) : undefined;
+    if (checked === undefined) {
+      endUse();
+      await handle.close();
+      return undefined;
+    }
+    this.touch(sha);
+    return this.lend(checked, handle, endUse);
+  }
+
+  /** A file for a reader; closing the handle also ends the use. */
+  lend(file: StoredFile, handle: OpenFile, endUse: () => void): OpenedFile {
+    return { file, handle: closingAlso(handle, endUse) };
+  }
+
+  touch(sha: Sha256): void {
+    this.table.touch(sha, this.#tools.clock.wallMs());
+  }
+
+  /**
+   * Hashes a recorded file and renews the proof, or drops the record (and the file, if it is ours)
+   * when the bytes are wrong or cannot be read → whether it is still held. Callers at the same time
+   * share one reading. Rejects CLOSED when `signal` aborts.
+   */
+  async prove(sha: Sha256, handle: OpenFile, options: HashFileOptions = {}): Promise<boolean> {
+    const running = this.#proofs.get(sha);
+    // Should the other one be ended early, this caller reads for itself.
+    if (running !== undefined) return running.catch(() => this.#prove(sha, handle, options));
+    const proof = this.#prove(sha, handle, options).finally(() => this.#proofs.delete(sha));
+    this.#proofs.set(sha, proof);
+    return proof;
+  }
+
+  /** Notes that the file of a record is gone. */
+  lose(sha: Sha256, loss: Loss): void {
+    const file = this.find(sha);
+    if (file === undefined) return;
+    const { counters, log } = this.#tools;
+    counters.add(loss === "missing" ? "cache.missing" : "cache.damaged");
+    log.warn(`file-${loss}`, { sha256: sha, path: file.path, name: file.names[0] });
+    this.remove(sha).catch((error: unknown) => {
+      log.warn("remove-failed", { path: file.path, error: errorText(error) });
+    });
+  }
+
+  /** Drops the record, and the file if it is ours → bytes freed. Rejects STORAGE. */
+  async remove(sha: Sha256): Promise<number> {
+    const record = this.table.get(sha);
+    if (record === undefined) return 0;
+    this.table.drop(sha);
+    if (record.path !== undefined) return 0;
+    await this.removeFile(sha, this.#layout.whole(sha));
+    return record.sizeBytes;
+  }
+
+  /** Removes a file, whole or unfinished, that belongs to this digest. Rejects STORAGE. */
+  removeFile(sha: Sha256, path: string): Promise<void> {
+    const before = this.#removals.get(sha) ?? Promise.resolve();
+    const removal = before.then(() => this.#tools.files.remove(path));
+    const settled = removal
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.#removals.get(sha) === settled) this.#removals.delete(sha);
+      });
+    this.#removals.set(sha, settled);
+    return removal;
+  }
+
+  /** Resolves when no removal of this digest is under way. */
+  async removed(sha: Sha256): Promise<void> {
+    await this.#removals.get(sha);
+  }
+
+  async allRemoved(): Promise<void> {
+    await Promise.all(this.#removals.values());
+  }
+
+  async #openFile(file: StoredFile): Promise<OpenFile | undefined> {
+    const { files, log, counters } = this.#tools;
+    try {
+      const handle = await files.open(file.path);
+      if (handle === undefined) this.lose(file.sha256, "missing");
+      return handle;
+    } catch (error) {
+      // Too many open files, say: the record may be right.
+      counters.add("cache.openFailures");
+      log.warn("open-failed", { path: file.path, error: errorText(error) });
+      return undefined;
+    }
+  }
+
+  async #check(sha: Sha256, handle: OpenFile): Promise<boolean> {
+    const facts = await handle.facts();
+    const record = this.table.get(sha);
+    if (record === undefined) return false;
+    if (facts.sizeBytes !== record.sizeBytes) {
+      this.lose(sha, "damaged");
+      return false;
+    }
+    if (facts.mtimeMs === record.mtimeMs && this.#isFresh(record)) return true;
+    return this.prove(sha, handle);
+  }
+
+  /** A proof from the future is none: the clock was wrong then, or is now. */
+  #isFresh(record: FileRecord): boolean {
+    const ageMs = this.#tools.clock.wallMs() - record.verifiedAtMs;
+    return ageMs >= 0 && ageMs < limits.reverifyMs;
+  }
+
+  async #prove(sha: Sha256, handle: OpenFile, options: HashFileOptions): Promise<boolean> {
+    const { hashes, clock, counters, log } = this.#tools;
+    let before: FileFacts | undefined;
+    let digest: Sha256 | undefined;
+    try {
+      before = await handle.facts();
+      digest = (await hashFile(hashes, handle, options)).sha256;
+    } catch (error) {
+      if (error instanceof AptP2pError && error.code === "CLOSED") throw error;
+      log.warn("file-unreadable", { sha256: sha, error: errorText(error) });
+    }
+    counters.add("cache.rehashed");
+    const record = this.table.get(sha);
+    if (record === undefined) return false;
+    if (digest !== sha || before === undefined) {
+      this.lose(sha, "damaged");
+      return false;
+    }
+    const { mtimeMs } = before;
+    this.table.put(sha, { ...record, mtimeMs, verifiedAtMs: clock.wallMs() });
+    return true;
+  }
+}
+
+/** The handle; closing it also calls `onClose`, once. */
+function closingAlso(handle: OpenFile, onClose: () => void): OpenFile {
+  return {
+    read: (into, position) => handle.read(into, position),
+    write: (chunks, position) => handle.write(chunks, position),
+    truncate: (sizeBytes) => handle.truncate(sizeBytes),
+    sync: () => handle.sync(),
+    facts: () => handle.facts(),
+    close: () => {
+      onClose();
+      return handle.close();
+    },
+  };
+}

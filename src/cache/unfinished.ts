@@ -1,0 +1,262 @@
+import { AptP2pError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
+import type { Clock, Hasher, Hashes } from "../base/ports.ts";
+import { sha256FromBytes, type Sha256 } from "../base/sha256.ts";
+import type { OpenFile } from "../base/storage.ts";
+import { PrefixProofs } from "./prefix-proofs.ts";
+import type { PrefixProof } from "./records.ts";
+import type { Claim } from "./space.ts";
+import type { FileMeta } from "./types.ts";
+import { WriteQueue } from "./write-queue.ts";
+
+/** What the store does for an unfinished file of its. */
+export interface UnfinishedHost {
+  readonly hashes: Hashes;
+  readonly clock: Clock;
+  /** Creates the file, or opens the one that is there. */
+  readonly create: (path: string) => Promise<OpenFile>;
+  /** Records a prefix that the file has, or with no proofs that it has none; never rejects. */
+  readonly savePrefix: (file: Unfinished, proofs: readonly PrefixProof[]) => Promise<void>;
+  /** Takes over a whole file; resolves when it is recorded, or could not be. Never rejects. */
+  readonly commit: (file: Unfinished, sha256: Sha256, meta: FileMeta) => Promise<void>;
+  /** It is closed: to be resumed later, or to be removed, or whole and no longer read. */
+  readonly ended: (file: Unfinished, how: "suspended" | "discarded" | "released") => Promise<void>;
+}
+
+export interface UnfinishedStart {
+  /** The digest that it shall have; undefined: it can never be committed. */
+  readonly key: Sha256 | undefined;
+  readonly sizeBytes: number | undefined;
+  readonly path: string;
+  readonly claim: Claim;
+  /** What an earlier run left of it. */
+  readonly resumed?: {
+    readonly file: OpenFile;
+    readonly heldBytes: number;
+    readonly hasher: Hasher;
+    readonly proofs: PrefixProofs;
+  };
+}
+
+type State = "growing" | "committed" | "suspended" | "discarded" | "released";
+
+/**
+ * A file that is being received: hashed as it comes, written behind, readable as far as written.
+ *
+ * Rules: bytes come in order from 0; exactly one of commit+release, suspend and discard ends it.
+ * A failure of the disk never throws here: it is shown as `failure`, and hashing goes on.
+ */
+export class Unfinished {
+  readonly key: Sha256 | undefined;
+  readonly sizeBytes: number | undefined;
+  readonly path: string;
+  readonly #host: UnfinishedHost;
+  readonly #claim: Claim;
+  readonly #queue: WriteQueue;
+  #hasher: Hasher;
+  readonly #proofs: PrefixProofs;
+  #heldBytes: number;
+  #digest: Sha256 | undefined;
+  #state: State = "growing";
+  #committed: Promise<void> | undefined;
+  #unstored = false;
+  #saving: Promise<void> | undefined;
+  #savedBytes: number;
+  #savedMs: number;
+
+  /** For the store; others get one from `begin` or `spool`. */
+  constructor(host: UnfinishedHost, start: UnfinishedStart) {
+    this.#host = host;
+    this.#claim = start.claim;
+    this.key = start.key;
+    this.sizeBytes = start.sizeBytes;
+    this.path = start.path;
+    this.#hasher = start.resumed?.hasher ?? host.hashes.start();
+    this.#proofs = start.resumed?.proofs ?? new PrefixProofs();
+    this.#heldBytes = start.resumed?.heldBytes ?? 0;
+    this.#savedBytes = this.#heldBytes;
+    this.#savedMs = host.clock.monotonicMs();
+    const needs = {
+      open: () => host.create(start.path),
+      reach: (endBytes: number) => start.claim.reach(endBytes),
+      onWritten: (writtenBytes: number) => this.#noteWritten(writtenBytes),
+    };
+    this.#queue = new WriteQueue(
+      needs,
+      start.resumed && { file: start.resumed.file, writtenBytes: start.resumed.heldBytes },
+    );
+  }
+
+  /** Contiguous bytes received, all hashed; the last of them may wait for the disk. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** Contiguous bytes that `read` reaches. */
+  get writtenBytes(): number {
+    return this.#queue.writtenBytes;
+  }
+
+  /** Why nothing is written any more: NO_SPACE, STORAGE, or CLOSED with the store. */
+  get failure(): AptP2pError | undefined {
+    return this.#queue.failure;
+  }
+
+  /** Takes the next bytes, which the caller must not change afterwards. */
+  append(chunk: Buffer): void {
+    if (this.#state === "committed" || this.#state === "released") {
+      throw new Error("a committed file is appended to");
+    }
+    if (this.#digest !== undefined) throw new Error("a file is appended to after its digest");
+    this.#hash(chunk);
+    if (this.#state === "growing") this.#queue.push(chunk);
+  }
+
+  /** Resolves when less than `limits.downloadWindowBytes` wait for the disk, or at failure. */
+  drained(): Promise<void> {
+    return this.#queue.drained();
+  }
+
+  /** Resolves when all bytes are written, or at failure. */
+  flushed(): Promise<void> {
+    return this.#queue.flushed();
+  }
+
+  /** Reads from the written prefix → how many bytes. Rejects STORAGE. */
+  read(into: Uint8Array, position: number): Promise<number> {
+    return this.#queue.read(into, position);
+  }
+
+  /** Of all held bytes; nothing can be appended afterwards. */
+  digest(): Sha256 {
+    this.#digest ??= sha256FromBytes(this.#hasher.digest());
+    return this.#digest;
+  }
+
+  /**
+   * Makes it a stored file: the store's `find` knows it from now on; fsync, rename and record
+   * follow behind. Reads go on until `release`. What could not be written (`failure`) is quietly
+   * not stored. Throws if the digest is none of `accepted`: that must have been checked.
+   */
+  commit(accepted: readonly Sha256[], meta: FileMeta): void {
+    const sha256 = this.digest();
+    if (!accepted.includes(sha256)) throw new Error(`${sha256} is not the digest to be stored`);
+    if (this.key === undefined) throw new Error("a spool cannot be committed");
+    if (this.#state === "suspended" && this.failure !== undefined) return;
+    this.#assertGrowing("committed");
+    this.#state = "committed";
+    this.#unstored = this.failure !== undefined;
+    this.#committed = this.#unstored ? Promise.resolve() : this.#host.commit(this, sha256, meta);
+  }
+
+  /** Throws away all bytes and starts again at 0. */
+  async restart(): Promise<void> {
+    if (this.#state !== "growing") return;
+    this.#hasher = this.#host.hashes.start();
+    this.#proofs.clear();
+    this.#heldBytes = 0;
+    this.#savedBytes = 0;
+    this.#digest = undefined;
+    const reset = this.#queue.reset();
+    await this.#saving;
+    if (this.key !== undefined) await this.#host.savePrefix(this, []);
+    await reset;
+  }
+
+  /** Keeps what is written for a later `begin` of the same digest, and closes. */
+  async suspend(): Promise<void> {
+    if (this.#state !== "growing") return;
+    if (this.key === undefined) return this.discard();
+    this.#state = "suspended";
+    await this.#queue.flushed();
+    await this.#saving;
+    await this.#host.savePrefix(this, this.#proofs.within(this.#queue.writtenBytes));
+    await this.#end("suspended");
+  }
+
+  /** As `suspend`, at once and for good: the store closes. */
+  async abandon(): Promise<void> {
+    const suspending = this.suspend();
+    await this.#queue.flushed();
+    this.#queue.fail(new AptP2pError("CLOSED", "the store is closed"));
+    await suspending;
+  }
+
+  /** Removes file and record, and closes. */
+  async discard(): Promise<void> {
+    if (this.#state !== "growing") return;
+    this.#state = "discarded";
+    await this.#saving;
+    await this.#end("discarded");
+  }
+
+  /** After `commit`: ends the reading; resolves when the commit is done and all is closed. */
+  async release(): Promise<void> {
+    if (this.#state === "released" || this.#state === "suspended") return;
+    if (this.#committed === undefined) throw new Error("a file is released before its commit");
+    this.#state = "released";
+    await this.#committed;
+    await this.#end(this.#unstored ? "discarded" : "released");
+  }
+
+  /** For the commit: all bytes are in the file, and nothing else will touch its record. */
+  async settle(): Promise<OpenFile> {
+    await this.#queue.flushed();
+    await this.#saving;
+    if (this.failure !== undefined) throw this.failure;
+    return this.#queue.file();
+  }
+
+  /** For the commit: the bytes count as a stored file from now on. */
+  endClaim(): void {
+    this.#claim.end();
+  }
+
+  async #end(how: "suspended" | "discarded" | "released"): Promise<void> {
+    try {
+      await this.#queue.close();
+    } finally {
+      await this.#host.ended(this, how);
+      this.#claim.end();
+    }
+  }
+
+  /** Hashes a chunk, stopping at piece boundaries for a proof of the prefix. */
+  #hash(chunk: Buffer): void {
+    let rest = chunk;
+    let toBoundary = limits.pieceBytes - (this.#heldBytes % limits.pieceBytes);
+    while (rest.length >= toBoundary) {
+      this.#hasher.update(rest.length === toBoundary ? rest : rest.subarray(0, toBoundary));
+      this.#heldBytes += toBoundary;
+      if (this.key !== undefined) {
+        const sha256 = sha256FromBytes(this.#hasher.peek());
+        this.#proofs.add({ bytes: this.#heldBytes, sha256 });
+      }
+      rest = rest.subarray(toBoundary);
+      toBoundary = limits.pieceBytes;
+    }
+    if (rest.length > 0) this.#hasher.update(rest);
+    this.#heldBytes += rest.length;
+  }
+
+  #noteWritten(writtenBytes: number): void {
+    this.#claim.written(writtenBytes);
+    if (this.key === undefined || this.#saving !== undefined) return;
+    if (writtenBytes - this.#savedBytes < limits.pieceBytes || this.#state !== "growing") return;
+    const nowMs = this.#host.clock.monotonicMs();
+    const due =
+      writtenBytes - this.#savedBytes >= limits.prefixRecordBytes ||
+      nowMs - this.#savedMs >= limits.prefixRecordMs;
+    if (!due) return;
+    this.#savedBytes = writtenBytes;
+    this.#savedMs = nowMs;
+    const proofs = this.#proofs.within(writtenBytes);
+    this.#saving = this.#host.savePrefix(this, proofs).finally(() => {
+      this.#saving = undefined;
+    });
+  }
+
+  #assertGrowing(what: string): void {
+    if (this.#state !== "growing") throw new Error(`a ${this.#state} file is ${what}`);
+  }
+}
