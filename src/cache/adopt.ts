@@ -10,40 +10,40 @@ import { hashFile } from "./hash-file.ts";
  * `signal` aborts. Rejects STORAGE.
  */
 export async function adopt(room: Room, signal: AbortSignal): Promise<void> {
-  const { shelf, layout, components } = room;
-  for (let bucket = 0; bucket < 256 && !signal.aborted; bucket += 1) {
+  for (let bucket = 0; bucket < 256; bucket += 1) {
     const prefix = bucket.toString(16).padStart(2, "0");
-    const found = new Set<Sha256>();
-    for (const { name, directory } of await components.files.list(layout.bucket(prefix))) {
-      const sha = parseSha256(name);
-      if (!directory && sha?.startsWith(prefix) === true && name === sha) found.add(sha);
-    }
-    for await (const [sha, record] of shelf.table.entries(prefix)) {
-      if (record.path !== undefined || found.delete(sha)) continue;
-      // Not listed: it came after the listing, or it is gone.
-      const facts = await components.files.facts(layout.whole(sha));
-      if (facts === undefined && shelf.table.get(sha)?.path === undefined) {
-        shelf.lose(sha, "missing");
-      }
-    }
-    for (const sha of found) {
-      if (signal.aborted) return;
+    for (const sha of await compareBucket(room, prefix)) {
       await adoptOne(room, sha, signal).catch((error: unknown) => {
         if (error instanceof AptP2pError && error.code === "CLOSED") return;
-        components.log.warn("adopt-failed", { sha256: sha, error: errorText(error) });
+        room.components.log.warn("adopt-failed", { sha256: sha, error: errorText(error) });
       });
     }
+    if (signal.aborted) break;
   }
-  await shelf.allRemoved();
-  await shelf.table.flush();
+  await room.shelf.allRemoved();
+  await room.shelf.table.flush();
+}
+
+/** Drops the records of one bucket whose file is gone → the files without a record. */
+async function compareBucket(room: Room, prefix: string): Promise<ReadonlySet<Sha256>> {
+  const { shelf, layout, components } = room;
+  const found = new Set<Sha256>();
+  for (const { name, directory } of await components.files.list(layout.bucket(prefix))) {
+    const sha = parseSha256(name);
+    if (!directory && sha?.startsWith(prefix) === true && name === sha) found.add(sha);
+  }
+  for await (const [sha, record] of shelf.table.entries(prefix)) {
+    if (record.path !== undefined || found.delete(sha)) continue;
+    // Not listed: it came after the listing, or it is gone.
+    if ((await components.files.facts(layout.whole(sha))) !== undefined) continue;
+    if (shelf.find(sha)?.owned === true) shelf.lose(sha, "missing");
+  }
+  return found;
 }
 
 async function adoptOne(room: Room, sha: Sha256, signal: AbortSignal): Promise<void> {
   const { shelf, commits, layout, components } = room;
-  const isKnown = (): boolean =>
-    shelf.table.get(sha)?.path === undefined
-      ? shelf.table.get(sha) !== undefined || commits.get(sha) !== undefined
-      : commits.get(sha) !== undefined;
+  const isKnown = (): boolean => shelf.find(sha)?.owned === true || commits.get(sha) !== undefined;
   await shelf.removed(sha);
   if (isKnown()) return;
   const handle = await components.files.open(layout.whole(sha));

@@ -83,8 +83,8 @@ export class Growing {
   /** Suspends everything. */
   async close(): Promise<void> {
     this.#closed = true;
-    const files = [...this.#running.values(), ...this.#spools];
-    await Promise.allSettled(files.map((file) => file?.abandon()));
+    const files = [...this.#running.values(), ...this.#spools].filter((file) => file !== undefined);
+    await Promise.allSettled(files.map((file) => file.abandon()));
     await Promise.all(this.#dropping.values());
   }
 

@@ -47,7 +47,7 @@ export async function importFiles(
         if (taken === "linked") result.linked += 1;
       }
     } catch (error) {
-      if (signal.aborted) break;
+      if (error instanceof AptP2pError && error.code === "CLOSED") break;
       room.components.log.warn("import-failed", { path, error: errorText(error) });
       if (failed.length < limits.importFailures) failed.push({ path, reason: errorText(error) });
     }
@@ -77,44 +77,60 @@ async function listSources(room: Room, paths: readonly string[]): Promise<Source
 }
 
 async function importOne(work: Work, path: string): Promise<"held" | "linked" | "copied"> {
+  const { room } = work;
+  const { files } = room.components;
+  const scratch = room.layout.scratch("import");
+  const linked = await files.link(path, scratch);
+  try {
+    const source = await files.open(linked ? scratch : path);
+    if (source === undefined) throw new AptP2pError("STORAGE", "the file vanished");
+    try {
+      const taken = await takeIn(work, source, scratch, linked);
+      if (taken === "held" && linked) await files.remove(scratch);
+      return taken;
+    } finally {
+      await source.close();
+    }
+  } catch (error) {
+    await files.remove(scratch).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Hashes the source, which is the file at `scratch` already if it was linked. */
+async function takeIn(
+  work: Work,
+  source: OpenFile,
+  scratch: string,
+  linked: boolean,
+): Promise<"held" | "linked" | "copied"> {
   const { room, space, signal, onBytes } = work;
   const { files, hashes } = room.components;
-  const source = await files.open(path);
-  if (source === undefined) throw new AptP2pError("STORAGE", "the file vanished");
+  const onChunk = (chunk: Uint8Array): undefined => {
+    onBytes(chunk.length);
+  };
+  const before = await source.facts();
+  const { sha256, sizeBytes } = await hashFile(hashes, source, { onChunk, signal });
+  const after = await source.facts();
+  if (after.sizeBytes !== before.sizeBytes || after.mtimeMs !== before.mtimeMs) throw changed();
+  if (room.shelf.find(sha256)?.owned === true || room.commits.get(sha256) !== undefined) {
+    return "held";
+  }
+  const claim = await space.claim(sizeBytes);
   try {
-    const onChunk = (chunk: Uint8Array): undefined => {
-      onBytes(chunk.length);
-    };
-    const before = await source.facts();
-    const { sha256, sizeBytes } = await hashFile(hashes, source, { onChunk, signal });
-    const isHeld = (): boolean =>
-      room.shelf.find(sha256)?.owned === true || room.commits.get(sha256) !== undefined;
-    if (isHeld()) return "held";
-    const claim = await space.claim(sizeBytes);
-    const scratch = room.layout.scratch("import");
-    try {
-      const linked = await files.link(path, scratch);
-      const target = await files.create(scratch);
+    if (linked) await place(room, { sha256, scratch, file: source, claim });
+    else {
+      const file = await files.create(scratch);
       try {
-        if (!linked) await copy(work, source, target, sha256);
-        const after = await source.facts();
-        if (after.sizeBytes !== before.sizeBytes || after.mtimeMs !== before.mtimeMs) {
-          throw new AptP2pError("MISMATCH", "the file changed while it was read");
-        }
-        await target.sync();
-        await place(work, { sha256, scratch, target, claim });
+        await copy(work, source, file, sha256);
+        await place(room, { sha256, scratch, file, claim });
       } finally {
-        await target.close();
+        await file.close();
       }
-      return linked ? "linked" : "copied";
-    } catch (error) {
-      await files.remove(scratch).catch(() => undefined);
-      throw error;
-    } finally {
-      claim.end();
     }
+    return linked ? "linked" : "copied";
   } finally {
-    await source.close();
+    claim.end();
   }
 }
 
@@ -126,20 +142,20 @@ async function copy(work: Work, from: OpenFile, to: OpenFile, expected: Sha256):
   };
   const { hashes } = work.room.components;
   const { sha256 } = await hashFile(hashes, from, { onChunk, signal: work.signal });
-  if (sha256 !== expected) throw new AptP2pError("MISMATCH", "the file changed while it was read");
+  if (sha256 !== expected) throw changed();
 }
 
 async function place(
-  { room }: Work,
+  { components, shelf, layout, commits }: Room,
   made: {
     readonly sha256: Sha256;
     readonly scratch: string;
-    readonly target: OpenFile;
+    readonly file: OpenFile;
     readonly claim: Claim;
   },
 ): Promise<void> {
-  const { components, shelf, layout, commits } = room;
-  const { sizeBytes, mtimeMs } = await made.target.facts();
+  await made.file.sync();
+  const { sizeBytes, mtimeMs } = await made.file.facts();
   await commits.get(made.sha256)?.done;
   await shelf.removed(made.sha256);
   await components.files.rename(made.scratch, layout.whole(made.sha256));
@@ -156,4 +172,8 @@ async function place(
   });
   made.claim.end();
   await shelf.table.flush();
+}
+
+function changed(): AptP2pError {
+  return new AptP2pError("MISMATCH", "the file changed while it was read");
 }

@@ -22,7 +22,7 @@ export async function scanOffers(
   await dropVanished(room, directories, signal);
   for (const directory of directories) {
     for await (const path of regularFiles(room, directory)) {
-      if (signal.aborted) return;
+      if (signal.aborted) break;
       if (path.startsWith(`${layout.directory}/`)) continue;
       await offer(room, path, signal).catch((error: unknown) => {
         if (error instanceof AptP2pError && error.code === "CLOSED") return;
@@ -75,8 +75,9 @@ async function offer(room: Room, path: string, signal: AbortSignal): Promise<voi
   const text = components.kv.get(keys.offer(path));
   const known = text === undefined ? undefined : decodeOffer(text);
   if (known !== undefined && isSame(known, facts)) {
-    // It may have been dropped when it could not be read, or stood behind a file of our own.
-    if (shelf.table.get(known.sha256) === undefined) record(room, path, known);
+    // It stood behind a file of our own, or another of the same content, that is gone now. Its
+    // last proof is of unknown age.
+    if (shelf.table.get(known.sha256) === undefined) record(room, path, known, 0);
     return;
   }
   const handle = await components.files.open(path);
@@ -93,21 +94,25 @@ async function offer(room: Room, path: string, signal: AbortSignal): Promise<voi
     shelf.table.alsoWrite({ key: keys.offer(path), value: encodeOffer(found) });
     components.counters.add("cache.offered");
     const held = shelf.table.get(sha256);
-    if (held === undefined) record(room, path, found);
+    if (held === undefined) record(room, path, found, components.clock.wallMs());
     await shelf.table.flush();
   } finally {
     await handle.close();
   }
 }
 
-function record(room: Room, path: string, { sha256, sizeBytes, mtimeMs }: OfferRecord): void {
-  const nowMs = room.components.clock.wallMs();
+function record(
+  room: Room,
+  path: string,
+  { sha256, sizeBytes, mtimeMs }: OfferRecord,
+  verifiedAtMs: number,
+): void {
   room.shelf.table.put(sha256, {
     sizeBytes,
     mtimeMs,
     path,
-    addedAtMs: nowMs,
-    verifiedAtMs: nowMs,
+    addedAtMs: room.components.clock.wallMs(),
+    verifiedAtMs,
     lastUsedMs: mtimeMs,
     names: [],
     scope: "public",

@@ -7,7 +7,7 @@ import type { FileFacts, Files, OpenFile } from "../base/storage.ts";
 import { hashFile, type HashFileOptions } from "./hash-file.ts";
 import type { Layout } from "./layout.ts";
 import type { RecordTable } from "./record-table.ts";
-import type { FileRecord } from "./records.ts";
+import { keys, type FileRecord } from "./records.ts";
 import type { StoredFile } from "./types.ts";
 
 export interface ShelfTools {
@@ -126,6 +126,8 @@ export class Shelf {
     const { counters, log } = this.#tools;
     counters.add(loss === "missing" ? "cache.missing" : "cache.damaged");
     log.warn(`file-${loss}`, { sha256: sha, path: file.path, name: file.names[0] });
+    // The next scan shall hash an offered file again, whatever its time says.
+    if (!file.owned) this.table.alsoWrite({ key: keys.offer(file.path), value: undefined });
     this.remove(sha).catch((error: unknown) => {
       log.warn("remove-failed", { path: file.path, error: errorText(error) });
     });

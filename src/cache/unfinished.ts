@@ -17,7 +17,10 @@ export interface UnfinishedHost {
   readonly create: (path: string) => Promise<OpenFile>;
   /** Records a prefix that the file has, or with no proofs that it has none; never rejects. */
   readonly savePrefix: (file: Unfinished, proofs: readonly PrefixProof[]) => Promise<void>;
-  /** Takes over a whole file; resolves when it is recorded, or could not be. Never rejects. */
+  /**
+   * Takes over a whole file, or removes it if it has a `failure`; resolves when it is recorded, or
+   * could not be. Never rejects.
+   */
   readonly commit: (file: Unfinished, sha256: Sha256, meta: FileMeta) => Promise<void>;
   /** It is closed: to be resumed later, or to be removed, or whole and no longer read. */
   readonly ended: (file: Unfinished, how: "suspended" | "discarded" | "released") => Promise<void>;
@@ -59,7 +62,6 @@ export class Unfinished {
   #digest: Sha256 | undefined;
   #state: State = "growing";
   #committed: Promise<void> | undefined;
-  #unstored = false;
   #saving: Promise<void> | undefined;
   #savedBytes: number;
   #savedMs: number;
@@ -145,8 +147,7 @@ export class Unfinished {
     if (this.#state === "suspended" && this.failure !== undefined) return;
     this.#assertGrowing("committed");
     this.#state = "committed";
-    this.#unstored = this.failure !== undefined;
-    this.#committed = this.#unstored ? Promise.resolve() : this.#host.commit(this, sha256, meta);
+    this.#committed = this.#host.commit(this, sha256, meta);
   }
 
   /** Throws away all bytes and starts again at 0. */
@@ -196,7 +197,7 @@ export class Unfinished {
     if (this.#committed === undefined) throw new Error("a file is released before its commit");
     this.#state = "released";
     await this.#committed;
-    await this.#end(this.#unstored ? "discarded" : "released");
+    await this.#end("released");
   }
 
   /** For the commit: all bytes are in the file, and nothing else will touch its record. */
