@@ -63,8 +63,6 @@ export async function startCache(
       proxy_pass http://origin;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
-      proxy_buffers 16 64k;
-      proxy_buffer_size 64k;
       proxy_cache files;
       proxy_cache_key $uri;
       proxy_cache_valid 200 60d;
