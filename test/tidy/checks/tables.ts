@@ -1,0 +1,61 @@
+/** Tables of the program whose every row must have an effect, and the papers made from them. */
+import ts from "typescript";
+import { below } from "../tree.ts";
+import type { Tree } from "../tree.ts";
+
+/** Papers that differ from what their tables would give now. */
+export function stalePapers(files: Tree, made: ReadonlyMap<string, string>): string[] {
+  return [...made].flatMap(([path, text]) =>
+    files.get(path) === text ? [] : [`${path}: run npm run gen`],
+  );
+}
+
+export interface OptionUse {
+  readonly section: string;
+  readonly property: string;
+}
+
+/**
+ * Options that nothing reads. Read counts a property access or a destructuring by the property's
+ * name, in any room but those that define and show options.
+ */
+export function unreadOptions(files: Tree, options: readonly OptionUse[]): string[] {
+  const read = new Set<string>();
+  for (const [path, text] of below(files, "src/", ".ts")) {
+    if (/^src\/(config|cli)\//.test(path)) continue;
+    const visit = (node: ts.Node): void => {
+      if (ts.isPropertyAccessExpression(node)) read.add(node.name.text);
+      if (ts.isBindingElement(node)) read.add((node.propertyName ?? node.name).getText());
+      ts.forEachChild(node, visit);
+    };
+    visit(ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true));
+  }
+  return options.flatMap(({ section, property }) =>
+    read.has(property) ? [] : [`config.${section}.${property}`],
+  );
+}
+
+/** Entries of `limits` that nothing obeys. */
+export function unusedLimits(files: Tree): string[] {
+  const own = "src/base/limits.ts";
+  const names = [...(files.get(own) ?? "").matchAll(/^ {2}(\w+):/gm)].map(([, name = ""]) => name);
+  const others = below(files, "src/", ".ts").filter(([path]) => path !== own);
+  return names.filter(
+    (name) => !others.some(([, text]) => new RegExp(`\\blimits\\.${name}\\b`).test(text)),
+  );
+}
+
+/** Source files of more than 500 lines. */
+export function longFiles(files: Tree): string[] {
+  return below(files, "src/", ".ts").flatMap(([path, text]) => {
+    const count = text.split("\n").length - 1;
+    return count > 500 ? [`${path}: ${count} lines`] : [];
+  });
+}
+
+/** Source files in which no declaration, nor the file itself, says what it is. */
+export function headless(files: Tree): string[] {
+  return below(files, "src/", ".ts").flatMap(([path, text]) =>
+    /^\/\*\*/m.test(text) ? [] : [path],
+  );
+}
