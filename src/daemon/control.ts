@@ -55,11 +55,14 @@ async function answer(
   const { store, archive, status } = components;
   switch (`${request.method ?? ""} ${url.pathname}`) {
     case "GET /status":
-      return json(response, await status());
+      json(response, await status());
+      return;
     case "GET /why":
-      return json(response, await why(archive, store, url.searchParams.get("url") ?? ""));
+      json(response, await why(archive, store, url.searchParams.get("url") ?? ""));
+      return;
     case "GET /cache/stats":
-      return json(response, await store.stats());
+      json(response, await store.stats());
+      return;
     case "GET /cache/list":
       response.writeHead(200, { "content-type": "application/x-ndjson" });
       for await (const file of store.list()) await line(response, file);
@@ -136,8 +139,8 @@ async function work(
 function line(response: ServerResponse, value: unknown): Promise<void> {
   return new Promise((resolve, reject) => {
     response.write(`${JSON.stringify(value)}\n`, (error) => {
-      if (error == null) resolve();
-      else reject(error);
+      if (error instanceof Error) reject(error);
+      else resolve();
     });
   });
 }

@@ -165,6 +165,7 @@ class Daemon {
         ),
       },
     );
+    this.#undo.push(() => archive.close());
     await archive.load();
     const store = await Store.open(
       { ...common, listed: (digests) => archive.listed(digests) },

@@ -16,6 +16,7 @@ import { limits } from "../base/limits.ts";
 import type { Clock } from "../base/ports.ts";
 import type { Sha256 } from "../base/sha256.ts";
 import type { Body } from "./body.ts";
+import { DownloadBody } from "./download-body.ts";
 import { parseContentRange } from "./conditional.ts";
 import type { Mirror, MirrorResponse } from "./ports.ts";
 import { Received, type Sink } from "./received.ts";
@@ -74,6 +75,7 @@ export class Download {
   readonly #hooks: DownloadHooks;
   readonly #abort = new AbortController();
   #received: Received;
+  #usesSink = true;
   readonly #readers = new Set<DownloadBody>();
   #onLeft: (() => void) | undefined;
   #left = false;
@@ -144,6 +146,11 @@ export class Download {
   async left(): Promise<void> {
     if (this.#waiters > 0) await new Promise<void>((resolve) => (this.#onLeft = resolve));
     this.#left = true;
+  }
+
+  /** Whether the bytes go to the plan's sink, not to its spare. */
+  get usesSink(): boolean {
+    return this.#usesSink;
   }
 
   /** Whether the body that now comes can still become the expected file. */
@@ -320,6 +327,7 @@ export class Download {
     if (this.#provable && (status !== 200 || coded || !fits)) {
       this.#provable = false;
       this.#received = new Received(this.#plan.spare());
+      this.#usesSink = false;
     }
     const implied = this.#provable && !this.#plan.suspect ? commonSize(accepted) : undefined;
     const sizeBytes = length ?? implied;
@@ -424,62 +432,6 @@ export class Download {
         },
         { once: true },
       );
-    });
-  }
-}
-
-interface BodySource {
-  next(position: number, end: number | undefined): Promise<Buffer | undefined | null>;
-  moved(): void;
-  closed(body: DownloadBody): void;
-}
-
-/** One waiter's view of a download. */
-class DownloadBody implements Body {
-  position: number;
-  readonly #source: BodySource;
-  readonly #end: number | undefined;
-  #wakeUp: (() => void) | undefined;
-  #woken = false;
-  #closed = false;
-
-  constructor(source: BodySource, start: number, end: number | undefined) {
-    this.#source = source;
-    this.position = start;
-    this.#end = end;
-  }
-
-  async next(): Promise<Buffer | undefined> {
-    for (;;) {
-      this.#woken = false;
-      const bytes = await this.#source.next(this.position, this.#end);
-      if (bytes === undefined) return undefined;
-      if (bytes !== null) {
-        this.position += bytes.length;
-        this.#source.moved();
-        return bytes;
-      }
-      await this.#change();
-    }
-  }
-
-  wake(): void {
-    this.#woken = true;
-    const wakeUp = this.#wakeUp;
-    this.#wakeUp = undefined;
-    wakeUp?.();
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#source.closed(this);
-  }
-
-  #change(): Promise<void> {
-    if (this.#woken) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#wakeUp = resolve;
     });
   }
 }

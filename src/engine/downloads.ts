@@ -239,29 +239,32 @@ export class Downloads {
   ): Promise<void> {
     const { running, wanted, unfinished } = work;
     const outcome = await running.download.run();
+    const mine = this.#running.get(key);
+    const forget = (): void => {
+      if (this.#running.get(key) === mine) this.#running.delete(key);
+    };
     this.#live.delete(running);
     this.#logEnd(running, outcome);
     try {
-      // What others may ask for right now must not find this one's file still open.
-      if (outcome.kind === "mismatch") await unfinished?.discard();
-      if (outcome.kind === "failed") await this.#keepBeginning(wanted, unfinished);
-      this.#running.delete(key);
-      if (outcome.kind === "mismatch" && !this.#closed) this.#refetch(key, wanted);
-      if (outcome.kind === "proven" || outcome.kind === "unproven") {
+      if (outcome.kind === "proven") {
+        forget();
         await running.download.left();
-        if (outcome.kind === "proven") await unfinished?.release();
-        else await unfinished?.discard();
+        await unfinished?.release();
+        return;
       }
+      const { usesSink } = running.download;
+      if (outcome.kind === "unproven" && usesSink) await running.download.left();
+      const beginning = outcome.kind === "failed" || !usesSink;
+      // Whoever asks from now on must not find this one's file still open; so it ends first.
+      if (beginning && running.sha256 !== undefined) await unfinished?.suspend();
+      else await unfinished?.discard();
+      forget();
+      if (outcome.kind === "mismatch" && !this.#closed) this.#refetch(key, wanted);
     } catch (thrown) {
       this.#components.log.error("store.failed", { name: wanted.name, error: errorText(thrown) });
     } finally {
-      this.#running.delete(key);
+      forget();
     }
-  }
-
-  async #keepBeginning(wanted: Wanted, unfinished: Unfinished | undefined): Promise<void> {
-    if (wanted.expectations.length > 0) await unfinished?.suspend();
-    else await unfinished?.discard();
   }
 
   /** The mirror gets a second chance at once, before apt comes back for it. */

@@ -27,7 +27,7 @@ import {
 } from "./headers.ts";
 import type { Mirror } from "./ports.ts";
 import { Suspects } from "./suspects.ts";
-import { urlOf } from "./target.ts";
+import { hostOf, urlOf } from "./target.ts";
 import type { Answer, ClientRequest, Origin, Target } from "./types.ts";
 
 export interface EngineComponents {
@@ -103,12 +103,24 @@ export class Engine {
     }
     try {
       const { name } = request.target;
-      if (name === undefined) return await this.#relay(request, signal);
-      return await this.#answerNamed(request, name, signal);
+      return await (name === undefined
+        ? this.#relay(request, signal)
+        : this.#answerNamed(request, name, signal));
     } catch (thrown) {
       if (signal.aborted) throw new AptP2pError("CLOSED", "the client has left");
+      if (await this.#newlyNamed(request.target, thrown)) return this.answer(request, signal);
       return this.#failure(request, thrown);
     }
+  }
+
+  /** A host refused for its address may stand in apt's sources since a moment ago. */
+  async #newlyNamed(target: Target, thrown: unknown): Promise<boolean> {
+    if (!(thrown instanceof AptP2pError) || thrown.code !== "FORBIDDEN") return false;
+    const { archive } = this.#components;
+    const host = hostOf(target.authority);
+    if (archive.hostsOfSources().has(host)) return false;
+    await archive.refreshSources();
+    return archive.hostsOfSources().has(host);
   }
 
   async #answerNamed(request: ClientRequest, name: FileName, signal: AbortSignal): Promise<Answer> {
@@ -183,7 +195,7 @@ export class Engine {
   ): Part {
     const { range, ...others } = request.headers;
     const name = request.target.name;
-    const wrongBeginning = range !== undefined && name !== undefined && this.#suspects.has(name);
+    const wrongBeginning = range !== undefined && this.#mayHoldWrong(name);
     if (wrongBeginning) this.#components.counters.add("engine.rangeRefused");
     const selection = select(wrongBeginning ? others : request.headers, validators, sizeBytes);
     switch (selection.kind) {
@@ -282,11 +294,16 @@ export class Engine {
     return { ...answer, body: download.body(part.start, part.end) };
   }
 
+  #mayHoldWrong(name: FileName | undefined): boolean {
+    return name !== undefined && this.#suspects.has(name);
+  }
+
   /** Passes the request on, and the answer back, as they are. */
   async #relay(request: ClientRequest, signal: AbortSignal): Promise<Answer> {
     const { mirror, counters } = this.#components;
     counters.add("engine.answered.relayed");
-    const headers = askedHeaders(request.headers, { conditions: true, partial: true });
+    const partial = !this.#mayHoldWrong(request.target.name);
+    const headers = askedHeaders(request.headers, { conditions: true, partial });
     const url = this.#url(request.target);
     const response = await mirror.fetch({ method: request.method, url, headers }, signal);
     const length = response.headers["content-length"];

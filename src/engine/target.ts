@@ -27,7 +27,11 @@ export function parseAuthority(text: string): { host: string; port: number } | u
   return parts?.port === undefined ? undefined : { host: parts.host, port: parts.port };
 }
 
-/** Where a redirect leads. */
+/** The host of an authority, without brackets or port. */
+export function hostOf(authority: string): string {
+  return authority.replace(/:\d+$/, "").replace(/^\[|\]$/g, "");
+}
+
 export function urlOf(target: Target, scheme: "http" | "https"): string {
   return `${scheme}://${target.authority}${target.path}`;
 }

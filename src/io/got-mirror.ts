@@ -68,8 +68,9 @@ export class GotMirror implements Mirror {
       const next = redirectTarget(url, location);
       if (next.host !== new URL(url).host) {
         // Credentials are for the host that asked for them.
-        const { authorization: _, ...others } = headers;
-        headers = others;
+        headers = Object.fromEntries(
+          Object.entries(headers).filter(([name]) => name !== "authorization"),
+        );
       }
       url = next.href;
     }

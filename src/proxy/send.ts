@@ -72,8 +72,9 @@ function write(response: ServerResponse, chunk: Buffer): Promise<void> {
       return;
     }
     response.write(chunk, (error) => {
-      if (error == null) resolve();
-      else reject(new AptP2pError("CLOSED", "the client has left", { cause: error }));
+      if (error instanceof Error) {
+        reject(new AptP2pError("CLOSED", "the client has left", { cause: error }));
+      } else resolve();
     });
   });
 }
