@@ -6,43 +6,50 @@ import { agoText, bytesText, columns, countText, percentText, plural, visible } 
 export function fileView(file: unknown, nowMs: number): string {
   const facts = record(file);
   const lastUsed = number(facts["lastUsedMs"]);
-  const name = texts(facts["names"])[0]?.split("/").at(-1) ?? text(facts["path"]) ?? "";
+  const owned = facts["owned"] !== false;
+  // The path of a file of our own is its digest again.
+  const path = owned ? undefined : text(facts["path"]);
+  const name = texts(facts["names"])[0]?.split("/").at(-1) ?? path ?? "(no name)";
   const cells = [
     bytesText(number(facts["sizeBytes"]) ?? 0).padStart(8),
     (lastUsed === undefined ? "" : agoText(lastUsed, nowMs)).padEnd(14),
     text(facts["sha256"]) ?? "?",
     name,
-    ...(facts["owned"] === false ? ["(offered)"] : []),
+    owned ? "" : "(offered)",
   ];
   return `${visible(cells.join("  ").trimEnd())}\n`;
 }
 
-/** Titles of the facts that are known, in the order in which they are shown. */
-const titles: Readonly<Record<string, string>> = {
-  directory: "Directory",
-  files: "Files",
-  bytes: "Size",
-  quotaBytes: "Quota",
-  freeBytes: "Free on the disk",
-  keepFreeBytes: "To be kept free",
-  offeredFiles: "Offered files",
-  offeredBytes: "Their size",
-  unfinishedFiles: "Unfinished files",
-  unfinishedBytes: "Their size",
-};
-
 export function statsView(stats: unknown): string {
   const facts = record(stats);
-  const names = [...Object.keys(titles), ...Object.keys(facts)];
-  const rows = [...new Set(names)].flatMap((name) => {
-    const value = factText(name, facts[name]);
-    return value === undefined ? [] : [[titles[name] ?? spaced(name), value]];
-  });
+  const amountOf = (name: string): string[] => {
+    const count = number(facts[name === "" ? "files" : `${name}Files`]);
+    const bytes = number(facts[name === "" ? "bytes" : `${name}Bytes`]);
+    return [
+      count === undefined ? "?" : countText(count),
+      bytes === undefined ? "" : bytesText(bytes),
+    ];
+  };
   const [bytes, quota] = [number(facts["bytes"]), number(facts["quotaBytes"])];
-  if (bytes !== undefined && quota !== undefined && quota > 0) {
-    rows.push(["Full", percentText(bytes, quota)]);
-  }
-  return `${columns(rows).map(visible).join("\n")}\n`;
+  const share = percentText(bytes ?? 0, quota ?? 0);
+  const limit = quota === undefined ? "" : `of ${bytesText(quota)}`;
+  const rows = [
+    ["Stored files", ...amountOf(""), `${limit}${share === "" ? "" : ` (${share})`}`],
+    ["Offered files", ...amountOf("offered"), "in other directories"],
+    ["Unfinished files", ...amountOf("unfinished"), ""],
+    [
+      "Free on the disk",
+      "",
+      sizeText(facts["freeBytes"]),
+      `${sizeText(facts["keepFreeBytes"])} of them to stay free`,
+    ],
+  ];
+  return `${columns(rows, [1, 2]).map(visible).join("\n")}\n`;
+}
+
+function sizeText(value: unknown): string {
+  const bytes = number(value);
+  return bytes === undefined ? "?" : bytesText(bytes);
 }
 
 /** What `cache verify` met: the sum on one line, then every digest that is no longer held. */
@@ -107,18 +114,4 @@ function report(line: string, details: readonly string[]): string {
   return [line, ...details.map((detail) => `  ${detail}`)]
     .map((each) => `${visible(each)}\n`)
     .join("");
-}
-
-function factText(name: string, value: unknown): string | undefined {
-  const known = number(value);
-  if (known === undefined) return typeof value === "boolean" ? (value ? "yes" : "no") : text(value);
-  return /bytes$/i.test(name) ? bytesText(known) : countText(known);
-}
-
-/** `spareBytes` → `spare size`: the value shows its unit. */
-function spaced(name: string): string {
-  return name
-    .replace(/(?<=.)Bytes$/, " size")
-    .replace(/([a-z])([A-Z])/g, "$1 $2")
-    .toLowerCase();
 }

@@ -1,5 +1,6 @@
 /** The daemon's snapshot for people. Lines without news are left out. */
-import { items, number, record, text, texts, time } from "./facts.ts";
+import { items, number, record, text, texts } from "./facts.ts";
+import { releaseLines } from "./release-view.ts";
 import {
   bytesText,
   columns,
@@ -82,25 +83,6 @@ function trafficLines(bytes: Readonly<Record<string, unknown>>): string[] {
     ],
     [1, 2],
   );
-}
-
-function releaseLines(releases: unknown): string[] {
-  const rows = items(releases).map((each) => {
-    const release = record(each);
-    const files = number(release["rows"]);
-    return [
-      text(release["name"]) ?? text(release["codename"]) ?? text(release["suite"]) ?? "?",
-      text(release["trust"]) ?? "",
-      dayText(release["date"]),
-      files === undefined ? "" : plural(files, "file"),
-    ];
-  });
-  return columns(rows);
-}
-
-function dayText(value: unknown): string {
-  const at = time(value);
-  return at === undefined ? "" : new Date(at).toISOString().slice(0, 10);
 }
 
 function downloadLines(downloads: unknown): string[] {

@@ -1,5 +1,6 @@
 /** What the daemon knows of one URL, for people. */
 import { items, number, record, text, texts, time } from "./facts.ts";
+import { releaseLines } from "./release-view.ts";
 import { agoText, bytesText, columns, countText, visible } from "./text.ts";
 
 /** Whether the answer names any digest. */
@@ -10,18 +11,37 @@ export function isKnown(explanation: unknown): boolean {
 export function whyView(explanation: unknown, nowMs: number): string {
   const facts = record(explanation);
   const expectations = items(facts["expectations"]);
+  const known = expectations.map(expectationRows);
+  const unknown = [["Digest", "not known: nothing that this daemon has read lists it"]];
+  const held = ["Held", heldText(facts["held"], nowMs)];
+  const rows = [kindRow(facts["kind"]), ...(known.length === 0 ? unknown : known.flat()), held];
   const lines = [
     text(facts["url"]) ?? text(facts["name"]) ?? "?",
-    ...columns([["Kind", text(facts["kind"]) ?? text(record(facts["kind"])["kind"]) ?? "?"]]),
-    ...(expectations.length === 0
-      ? columns([["Digest", "not known: nothing that this daemon has read lists it"]])
-      : expectations.flatMap(expectationLines)),
-    ...columns([["Held", heldText(facts["held"], nowMs)]]),
-    ...notes("Releases known of this archive", facts["releases"]),
-    ...notes("Refused", facts["refused"]),
-    ...notes("Notes", facts["notes"]),
+    ...columns(rows),
+    ...section("Releases known of this host", releaseLines(facts["releases"])),
+    ...section("Refused", columns(items(facts["refused"]).map((each) => refusalRow(each, nowMs)))),
+    ...section("Notes", columns(texts(facts["notes"]).map((note) => [note]))),
   ];
   return `${lines.map(visible).join("\n")}\n`;
+}
+
+const kindTexts: Readonly<Record<string, string>> = {
+  inrelease: "signed Release",
+  release: "Release",
+  "release-signature": "signature of a Release",
+  index: "index",
+  "diff-index": "index of patches",
+  "diff-patch": "patch of an index",
+  "by-hash": "file named by its digest",
+  sums: "list of digests",
+  "sums-signature": "signature of a list of digests",
+  file: "file",
+};
+
+function kindRow(kind: unknown): string[] {
+  const name = text(record(kind)["kind"]) ?? text(kind) ?? "?";
+  const of = text(record(kind)["of"]);
+  return ["Kind", `${kindTexts[name] ?? name}${of === undefined ? "" : ` of ${of}`}`];
 }
 
 const trustTexts: Readonly<Record<string, string>> = {
@@ -30,20 +50,18 @@ const trustTexts: Readonly<Record<string, string>> = {
   unverified: "unproven: the signature could not be checked",
 };
 
-function expectationLines(value: unknown): string[] {
+function expectationRows(value: unknown): string[][] {
   const expectation = record(value);
   const sizeBytes = number(expectation["sizeBytes"]);
   const trust = text(expectation["trust"]) ?? "";
-  const rows = [
+  return [
     ["Digest", `SHA-256 ${text(expectation["sha256"]) ?? "?"}`],
-    ["Size", sizeBytes === undefined ? undefined : sizeText(sizeBytes)],
-    ["Trust", trustTexts[trust] ?? trust],
-    ["Listed in", text(expectation["listedIn"])],
-    ["Release", text(expectation["release"])],
-    ["Signed by", texts(expectation["signedBy"]).join(", ")],
-  ];
-  const known = rows.filter(([, cell]) => cell !== undefined && cell !== "");
-  return columns(known.map((row) => row.map((cell) => cell ?? "")));
+    ["  Size", sizeBytes === undefined ? "" : sizeText(sizeBytes)],
+    ["  Trust", trustTexts[trust] ?? trust],
+    ["  Listed in", text(expectation["listedIn"]) ?? ""],
+    ["  Release", text(expectation["release"]) ?? ""],
+    ["  Signed by", texts(expectation["signedBy"]).join(", ")],
+  ].filter(([, cell]) => cell !== "");
 }
 
 function sizeText(bytes: number): string {
@@ -58,20 +76,20 @@ function heldText(value: unknown, nowMs: number): string {
   const verifiedAt = time(held["verifiedAt"]);
   const parts = [
     "yes",
-    ...(sizeBytes === undefined ? [] : [bytesText(sizeBytes)]),
-    ...(verifiedAt === undefined ? [] : [`checked ${agoText(verifiedAt, nowMs)}`]),
-    ...(path === undefined ? [] : [path]),
+    sizeBytes === undefined ? "" : bytesText(sizeBytes),
+    verifiedAt === undefined ? "" : `checked ${agoText(verifiedAt, nowMs)}`,
+    path ?? "",
   ];
-  return parts.join(", ");
+  return parts.filter((part) => part !== "").join(", ");
 }
 
-/** A list of texts, or of objects whose facts go on one line. */
-function notes(title: string, value: unknown): string[] {
-  const lines = items(value).map((item) => {
-    const plain = text(item);
-    if (plain !== undefined) return `  ${plain}`;
-    const parts = Object.values(record(item)).flatMap((part) => text(part) ?? texts(part));
-    return `  ${parts.join(", ")}`;
-  });
+function refusalRow(value: unknown, nowMs: number): string[] {
+  const refusal = record(value);
+  const at = time(refusal["atMs"]);
+  const when = at === undefined ? "" : agoText(at, nowMs);
+  return [text(refusal["name"]) ?? "?", when, text(refusal["reason"]) ?? ""];
+}
+
+function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ["", title, ...lines];
 }

@@ -30,7 +30,8 @@ describe("statusView()", () => {
           {
             name: "ftp.us.debian.org/debian/dists/trixie",
             trust: "verified",
-            date: nowMs,
+            dateMs: nowMs,
+            tables: 1,
             rows: 2,
           },
         ],
@@ -56,7 +57,7 @@ Traffic
   to clients       100 MB
 
 Releases
-  ftp.us.debian.org/debian/dists/trixie  verified  2026-01-02  2 files
+  ftp.us.debian.org/debian/dists/trixie  verified  2026-01-02  1 index, 2 files
 
 Downloads
   a.deb  1.0 MB of 4.0 MB  25 %  2 clients
@@ -79,7 +80,7 @@ describe("whyView()", () => {
     const text = whyView(
       {
         url: "http://ftp.us.debian.org/debian/pool/a.deb",
-        kind: "file",
+        kind: { kind: "index", of: "packages" },
         expectations: [
           {
             sha256: "ab".repeat(32),
@@ -96,18 +97,34 @@ describe("whyView()", () => {
           verifiedAt: new Date(nowMs - 7_200_000).toISOString(),
           path: "/c/ab",
         },
-        refused: [{ name: "x/InRelease", reason: "bad signature" }],
+        releases: [{ name: "y/Release", trust: "unverified", note: "no key", tables: 0, rows: 0 }],
+        refused: [{ name: "x/InRelease", reason: "bad signature", atMs: nowMs - 60_000 }],
         notes: ["an older one is held"],
       },
       nowMs,
     );
-    assert.match(text, /^ {2}Digest +SHA-256 (ab){32}$/m);
-    assert.match(text, /^ {2}Size +1\.2 MB \(1,234,567 bytes\)$/m);
-    assert.match(text, /^ {2}Trust +a Release with a good signature/m);
-    assert.match(text, /^ {2}Signed by +ABCD, EF01$/m);
-    assert.match(text, /^ {2}Held +yes, 1\.2 MB, checked 2 h ago, \/c\/ab$/m);
-    assert.match(text, /^Refused\n {2}x\/InRelease, bad signature$/m);
-    assert.match(text, /^Notes\n {2}an older one is held$/m);
+    assert.equal(
+      text,
+      `http://ftp.us.debian.org/debian/pool/a.deb
+  Kind         index of packages
+  Digest       SHA-256 ${"ab".repeat(32)}
+    Size       1.2 MB (1,234,567 bytes)
+    Trust      a Release with a good signature vouches for it
+    Listed in  ftp.us.debian.org/debian/dists/trixie/main/binary-amd64/Packages
+    Release    ftp.us.debian.org/debian/dists/trixie/InRelease
+    Signed by  ABCD, EF01
+  Held         yes, 1.2 MB, checked 2 h ago, /c/ab
+
+Releases known of this host
+  y/Release  unverified    no index read  no key
+
+Refused
+  x/InRelease  1 min ago  bad signature
+
+Notes
+  an older one is held
+`,
+    );
   });
   it("says that nothing is known", () => {
     const text = whyView({ url: "http://x/y", expectations: [], held: null, notes: [] }, nowMs);
@@ -121,11 +138,21 @@ describe("cache views", () => {
     const file = { sha256: "ab", sizeBytes: 1, lastUsedMs: nowMs, path: "/a/b.deb", owned: false };
     assert.match(fileView(file, nowMs), /^ +1 B {2}just now +ab {2}\/a\/b\.deb {2}\(offered\)\n$/);
   });
-  it("show known facts in order and others as they are", () => {
-    const text = statsView({ other: 5, quotaBytes: 2e9, files: 3, bytes: 1e9, someBytes: 2000 });
-    assert.match(
-      text,
-      /^ {2}Files +3\n {2}Size +1\.0 GB\n {2}Quota +2\.0 GB\n {2}other +5\n {2}some size +2\.0 kB\n {2}Full +50 %\n$/,
+  it("show no path for a file of our own, which would be its digest again", () => {
+    const file = { sha256: "ab", sizeBytes: 1, path: "/c/sha256/ab/ab", owned: true, names: [] };
+    assert.match(fileView(file, nowMs), / {2}ab {2}\(no name\)\n$/);
+  });
+  it("show how full the store is", () => {
+    const stats = {
+      ...{ files: 1234, bytes: 5e9, quotaBytes: 1e10, freeBytes: 84e9, keepFreeBytes: 5e8 },
+      ...{ offeredFiles: 20, offeredBytes: 3e8, unfinishedFiles: 0, unfinishedBytes: 0 },
+    };
+    assert.equal(
+      statsView(stats),
+      "  Stored files      1,234   5.0 GB  of 10.0 GB (50 %)\n" +
+        "  Offered files        20   300 MB  in other directories\n" +
+        "  Unfinished files      0      0 B\n" +
+        "  Free on the disk         84.0 GB  500 MB of them to stay free\n",
     );
   });
   it("show what verify met", () => {
