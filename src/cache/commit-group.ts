@@ -181,7 +181,10 @@ export class CommitGroup {
     this.#log.warn("commit-failed", { sha256: pending.sha256, error: errorText(error) });
     this.#shelf.table.alsoWrite({ key: keys.part(pending.key), value: undefined });
     this.#forget(pending);
-    await this.#files.remove(pending.path).catch(() => undefined);
+    // A rename that fails may have happened: it may be the directory that could not be synced.
+    for (const path of [pending.partPath, this.#layout.whole(pending.sha256)]) {
+      await this.#files.remove(path).catch(() => undefined);
+    }
   }
 
   #forget(pending: Pending): void {
