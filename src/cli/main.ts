@@ -5,9 +5,11 @@ import { exitCodes } from "./exit-codes.ts";
 import { runCommand } from "./run.ts";
 import type { Output } from "./world.ts";
 
+let outlivesReaders = false;
 for (const stream of [process.stdout, process.stderr]) {
   // Whoever closed the pipe (`… | head`) has seen enough.
   stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (outlivesReaders) return;
     process.exit(error.code === "EPIPE" ? exitCodes.ok.code : exitCodes.failure.code);
   });
 }
@@ -22,6 +24,9 @@ const status = await runCommand(process.argv.slice(2), {
   systemConfigFile: "/etc/apt-p2p/apt-p2p.conf",
   systemStateDirectory: "/var/lib/apt-p2p",
   wallMs: () => Date.now(),
+  outliveReaders: () => {
+    outlivesReaders = true;
+  },
 });
 // What has been written must be out before the end.
 process.stdout.write("", () => process.stderr.write("", () => process.exit(status)));

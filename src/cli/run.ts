@@ -94,6 +94,7 @@ export type Reread = () => ConfigResult;
 
 async function startDaemon(run: Run, loaded: Loaded, world: World): Promise<number> {
   warn(loaded.warnings, world);
+  world.outliveReaders();
   // Loaded late: the other commands start in a fraction of the time without it.
   const daemon = await import("../daemon/run.ts");
   const start: (config: Config, reread: Reread) => Promise<number> = daemon.runDaemon;

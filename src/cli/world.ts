@@ -20,4 +20,6 @@ export interface World {
   readonly systemStateDirectory: string;
   /** Milliseconds since 1970. */
   readonly wallMs: () => number;
+  /** From now on a closed output ends nothing: a daemon outlives whoever reads its log. */
+  readonly outliveReaders: () => void;
 }

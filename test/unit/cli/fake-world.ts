@@ -42,6 +42,7 @@ export class FakeWorld implements World {
     return join(this.directory, "system-state");
   }
   wallMs = (): number => this.nowMs;
+  outliveReaders = (): void => undefined;
 
   remove(): void {
     rmSync(this.directory, { recursive: true, force: true });
