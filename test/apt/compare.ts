@@ -48,7 +48,7 @@ function* compareWith(direct: Telling, ours: Telling): Generator<readonly [Aspec
 }
 
 function* compareSteps(expected: Step, step: Step): Generator<readonly [Aspect, string]> {
-  const at = expected.label;
+  const at = shortened(expected.label);
   if (step.code !== expected.code) {
     yield ["codes", `${at}: ended with ${String(step.code)}, directly ${String(expected.code)}`];
   }
@@ -69,6 +69,10 @@ function* compareLines(
 ): Generator<readonly [Aspect, string]> {
   for (const line of without(expected, found)) yield [aspect, `${at}: did not say: ${line}`];
   for (const line of without(found, expected)) yield [aspect, `${at}: also said: ${line}`];
+}
+
+function shortened(label: string): string {
+  return label.length > 60 ? `${label.slice(0, 59)}…` : label;
 }
 
 /** Multiset difference. */

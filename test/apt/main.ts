@@ -118,7 +118,10 @@ function printReport(report: Report): void {
   console.log(
     `${verdict.padEnd(8)} ${topic.padEnd(9)} ${name.padEnd(40)} ${report.skipped ?? figures}`,
   );
-  for (const each of report.differences) console.log(`           ${each}`);
+  const shown = values.verbose ? report.differences : report.differences.slice(0, 8);
+  for (const each of shown) console.log(`           ${each}`);
+  const hidden = report.differences.length - shown.length;
+  if (hidden > 0) console.log(`           … and ${hidden} more (--verbose)`);
   if (values.verbose && (report.differences.length > 0 || values.only.length > 0))
     printDetails(report);
 }

@@ -53,6 +53,7 @@ function normaliseText(text: string, names: Names): string {
     .replaceAll(names.root, "ROOT")
     .replaceAll(`http://${names.daemon}/HTTPS///`, "https://")
     .replaceAll(`http://${names.daemon}/`, "http://")
+    .replaceAll(`${names.daemon}_`, "")
     .replace(/ \[IP: [^\]]*\]/g, "")
     .replace(/(\d+(d|h|min|s) ?)+/g, "TIME");
   for (const [index, mirror] of names.mirrors.entries()) {

@@ -105,6 +105,7 @@ export const signing: readonly Scenario[] = [
   {
     name: "packages-newer-than-release",
     topic,
+    differs: { bytes: "apt alone leaves as soon as the size is wrong" },
     quick: true,
     play: async (world) => {
       const archive = await world.archive({ packages: twoPackages, byHash: false });
@@ -120,6 +121,7 @@ export const signing: readonly Scenario[] = [
   {
     name: "release-newer-than-packages",
     topic,
+    differs: { bytes: "apt alone leaves as soon as the size is wrong" },
     play: async (world) => {
       const archive = await world.archive({ packages: twoPackages, byHash: false });
       await world.serve(archive);
