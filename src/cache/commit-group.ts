@@ -180,11 +180,11 @@ export class CommitGroup {
     this.#counters.add("cache.commitFailures");
     this.#log.warn("commit-failed", { sha256: pending.sha256, error: errorText(error) });
     this.#shelf.table.alsoWrite({ key: keys.part(pending.key), value: undefined });
-    this.#forget(pending);
     // A rename that fails may have happened: it may be the directory that could not be synced.
     for (const path of [pending.partPath, this.#layout.whole(pending.sha256)]) {
       await this.#files.remove(path).catch(() => undefined);
     }
+    this.#forget(pending);
   }
 
   #forget(pending: Pending): void {

@@ -111,6 +111,7 @@ export class World {
     for (let round = 0; ; round++) {
       await tick();
       if (isSettled()) return promise;
+      if (this.faults.isStopped) return new Promise<never>(() => undefined);
       assert.ok(round < 10_000, "waits for something that never comes");
       // Only when two rounds changed nothing is time what is missing.
       await tick();
