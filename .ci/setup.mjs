@@ -27,7 +27,11 @@ function files(directory) {
 
 function fingerprint(paths) {
   const hash = createHash("sha256").update(process.version);
-  for (const path of paths) hash.update(path).update("\0").update(readFileSync(join(root, path)));
+  for (const path of paths)
+    hash
+      .update(path)
+      .update("\0")
+      .update(readFileSync(join(root, path)));
   return hash.digest("hex");
 }
 
@@ -52,7 +56,7 @@ once("install", ["package.json", "package-lock.json"], join(root, "node_modules"
 const sources = files("src").filter((path) => path.endsWith(".ts"));
 once(
   "build",
-  [...sources, "tsconfig.json", ".ci/tsconfig.build.json", "package-lock.json"],
+  [...sources, "tsconfig.json", ".ci/build.mjs", "package-lock.json"],
   join(root, "dist", "cli", "main.js"),
   () => {
     console.error("Compiling …");
@@ -74,7 +78,8 @@ if (process.argv.includes("--test")) {
   ];
   const path = (process.env.PATH ?? "").split(":");
   const missing = needed.filter(
-    ([program]) => !path.some((dir) => existsSync(join(dir, program)) && statSync(join(dir, program)).isFile()),
+    ([program]) =>
+      !path.some((dir) => existsSync(join(dir, program)) && statSync(join(dir, program)).isFile()),
   );
   if (missing.length > 0) {
     const packages = missing.map(([, name]) => name).join(" ");
@@ -83,6 +88,11 @@ if (process.argv.includes("--test")) {
       process.exit(1);
     }
     console.error(`Installing what the tests drive: ${packages}`);
-    run("env", ["DEBIAN_FRONTEND=noninteractive", "sh", "-c", `apt-get update -q; apt-get install -qy --no-install-recommends ${packages}`]);
+    run("env", [
+      "DEBIAN_FRONTEND=noninteractive",
+      "sh",
+      "-c",
+      `apt-get update -q; apt-get install -qy --no-install-recommends ${packages}`,
+    ]);
   }
 }

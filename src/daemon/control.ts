@@ -83,7 +83,11 @@ async function answer(
 
 function cleanChoice(query: URLSearchParams): Parameters<Store["clean"]>[0] {
   const name = query.get("name");
-  if (name !== null) return { name };
+  const name = query.get("name");
+  if (name !== null) {
+    const sha = parseSha256(name);
+    return sha === undefined ? { name } : { sha };
+  }
   const what = query.get("what");
   if (what === "all" || what === "unlisted") return what;
   throw new AptP2pError("USAGE", "clean wants what=all, what=unlisted or name=…");
