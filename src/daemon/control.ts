@@ -83,7 +83,6 @@ async function answer(
 
 function cleanChoice(query: URLSearchParams): Parameters<Store["clean"]>[0] {
   const name = query.get("name");
-  const name = query.get("name");
   if (name !== null) {
     const sha = parseSha256(name);
     return sha === undefined ? { name } : { sha };
