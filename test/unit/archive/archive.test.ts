@@ -118,7 +118,7 @@ describe("Archive.learnDocument()", () => {
     await learnRelease(world, index("v1").files, { signature: "other" });
     const [expectation] = expect(world, `dists/bookworm/${INDEX}`);
     assert.equal(expectation?.trust, "unverified");
-    assert.deepEqual(expectation?.signedBy, []);
+    assert.deepEqual(expectation.signedBy, []);
     assert.equal(world.archive.releases()[0]?.note, "NO_PUBKEY");
   });
 
@@ -269,8 +269,8 @@ describe("Archive.expectations() by hash", () => {
     for (const path of [byHash("SHA256", sha256(plain)), byHash("SHA512", sha512(plain))]) {
       const [expectation, ...others] = expect(world, path);
       assert.equal(expectation?.sha256, sha256(plain));
-      assert.equal(expectation?.sizeBytes, plain.length);
-      assert.equal(expectation?.trust, "verified");
+      assert.equal(expectation.sizeBytes, plain.length);
+      assert.equal(expectation.trust, "verified");
       assert.deepEqual(others, []);
     }
   });
@@ -281,7 +281,7 @@ describe("Archive.expectations() by hash", () => {
     await learnRelease(world, files, { signature: "other" });
     const [expectation] = expect(world, byHash("SHA256", sha256(plain)));
     assert.equal(expectation?.trust, "self-naming");
-    assert.equal(expectation?.sizeBytes, plain.length);
+    assert.equal(expectation.sizeBytes, plain.length);
   });
 });
 
@@ -475,8 +475,8 @@ describe("Archive and SHA256SUMS", () => {
       `dists/bookworm/${path.replace("SHA256SUMS", "netinst.iso")}`,
     );
     assert.equal(expectation?.trust, "verified");
-    assert.equal(expectation?.release, `${SUITE}/InRelease`);
-    assert.deepEqual(expectation?.signedBy, [GOOD_KEY]);
+    assert.equal(expectation.release, `${SUITE}/InRelease`);
+    assert.deepEqual(expectation.signedBy, [GOOD_KEY]);
   });
 });
 

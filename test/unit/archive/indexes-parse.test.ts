@@ -149,7 +149,7 @@ describe("parsers of indexes", () => {
           }
           const whole = parse(make, bytes);
           assert.deepEqual(parse(make, bytes, cuts), whole);
-          for (const [row] of whole.rows) assert.ok(!row.startsWith("/") && !row.includes('../'));
+          for (const [row] of whole.rows) assert.ok(!row.startsWith("/") && !row.includes("../"));
         }),
       );
     });

@@ -103,7 +103,7 @@ describe("TableBuilder", () => {
     for (let row = 0; row < limits.catalogueRows; row++) builder.add("x", 1, digest);
     assert.throws(
       () => builder.add("x", 1, digest),
-      (thrown) => thrown instanceof AptP2pError && thrown.message.includes('catalogueRows'),
+      (thrown) => thrown instanceof AptP2pError && thrown.message.includes("catalogueRows"),
     );
   });
 });

@@ -52,7 +52,10 @@ describe("WorkQueue", () => {
   it("adds nothing for work that waits already", async () => {
     const { queue } = setUp();
     let runs = 0;
-    const run = (): Promise<void> => Promise.resolve(void runs++);
+    const run = (): Promise<void> => {
+      runs++;
+      return Promise.resolve();
+    };
     await Promise.all([queue.add("h", "same", run), queue.add("h", "same", run)]);
     await queue.add("h", "same", run);
     assert.equal(runs, 2);
