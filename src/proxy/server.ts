@@ -19,7 +19,7 @@ import { send } from "./send.ts";
 import { tunnel } from "./tunnel.ts";
 
 export interface ProxyComponents {
-  readonly engine: Engine;
+  readonly engine: Pick<Engine, "answer">;
   readonly access: Access;
   readonly dial: Dial;
   readonly clock: Clock;
