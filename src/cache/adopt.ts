@@ -20,7 +20,7 @@ export async function adopt(room: Room, signal: AbortSignal): Promise<void> {
     }
     if (signal.aborted) break;
   }
-  await room.shelf.allRemoved();
+  await room.shelf.allStill();
   await room.shelf.table.flush();
 }
 
@@ -44,7 +44,7 @@ async function compareBucket(room: Room, prefix: string): Promise<ReadonlySet<Sh
 async function adoptOne(room: Room, sha: Sha256, signal: AbortSignal): Promise<void> {
   const { shelf, commits, layout, components } = room;
   const isKnown = (): boolean => shelf.find(sha)?.owned === true || commits.get(sha) !== undefined;
-  await shelf.removed(sha);
+  await shelf.still(sha);
   if (isKnown()) return;
   const handle = await components.files.open(layout.whole(sha));
   if (handle === undefined) return;

@@ -163,9 +163,8 @@ export class CommitGroup {
   }
 
   async #place(pending: Pending): Promise<void> {
-    await this.#shelf.removed(pending.sha256);
     const path = this.#layout.whole(pending.sha256);
-    await this.#files.rename(pending.partPath, path);
+    await this.#shelf.exclusive(pending.sha256, () => this.#files.rename(pending.partPath, path));
     pending.path = path;
   }
 
@@ -180,10 +179,12 @@ export class CommitGroup {
     this.#counters.add("cache.commitFailures");
     this.#log.warn("commit-failed", { sha256: pending.sha256, error: errorText(error) });
     this.#shelf.table.alsoWrite({ key: keys.part(pending.key), value: undefined });
-    // A rename that fails may have happened: it may be the directory that could not be synced.
-    for (const path of [pending.partPath, this.#layout.whole(pending.sha256)]) {
-      await this.#files.remove(path).catch(() => undefined);
-    }
+    await this.#shelf.exclusive(pending.sha256, async () => {
+      await this.#files.remove(pending.partPath).catch(() => undefined);
+      // A rename that fails may have happened: it may be the directory that could not be synced.
+      if (this.#shelf.find(pending.sha256)?.owned === true) return;
+      await this.#files.remove(this.#layout.whole(pending.sha256)).catch(() => undefined);
+    });
     this.#forget(pending);
   }
 

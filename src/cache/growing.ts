@@ -58,7 +58,7 @@ export class Growing {
     try {
       await this.#room.commits.room(sha);
       await this.#dropping.get(sha);
-      await this.#room.shelf.removed(sha);
+      await this.#room.shelf.still(sha);
       const file = await this.#start(sha, sizeBytes);
       this.#running.set(sha, file);
       if (this.#closed) await file.abandon();

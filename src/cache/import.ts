@@ -97,6 +97,14 @@ async function importOne(work: Work, path: string): Promise<"held" | "linked" | 
   }
 }
 
+/** A file in `partial/` that has this digest. */
+interface Made {
+  readonly sha256: Sha256;
+  readonly scratch: string;
+  readonly file: OpenFile;
+  readonly claim: Claim;
+}
+
 /** Hashes the source, which is the file at `scratch` already if it was linked. */
 async function takeIn(
   work: Work,
@@ -113,22 +121,18 @@ async function takeIn(
   const { sha256, sizeBytes } = await hashFile(hashes, source, { onChunk, signal });
   const after = await source.facts();
   if (after.sizeBytes !== before.sizeBytes || after.mtimeMs !== before.mtimeMs) throw changed();
-  if (room.shelf.find(sha256)?.owned === true || room.commits.get(sha256) !== undefined) {
-    return "held";
-  }
+  if (isHeld(room, sha256)) return "held";
   const claim = await space.claim(sizeBytes);
   try {
-    if (linked) await place(room, { sha256, scratch, file: source, claim });
-    else {
-      const file = await files.create(scratch);
-      try {
-        await copy(work, source, file, sha256);
-        await place(room, { sha256, scratch, file, claim });
-      } finally {
-        await file.close();
-      }
+    if (linked)
+      return (await place(room, { sha256, scratch, file: source, claim })) ? "linked" : "held";
+    const file = await files.create(scratch);
+    try {
+      await copy(work, source, file, sha256);
+      return (await place(room, { sha256, scratch, file, claim })) ? "copied" : "held";
+    } finally {
+      await file.close();
     }
-    return linked ? "linked" : "copied";
   } finally {
     claim.end();
   }
@@ -145,20 +149,31 @@ async function copy(work: Work, from: OpenFile, to: OpenFile, expected: Sha256):
   if (sha256 !== expected) throw changed();
 }
 
-async function place(
-  { components, shelf, layout, commits }: Room,
-  made: {
-    readonly sha256: Sha256;
-    readonly scratch: string;
-    readonly file: OpenFile;
-    readonly claim: Claim;
-  },
-): Promise<void> {
+/** Puts it in its place and records it → false if somebody else was faster. */
+async function place(room: Room, made: Made): Promise<boolean> {
   await made.file.sync();
+  const { files } = room.components;
+  const { shelf, commits, layout } = room;
+  return shelf.exclusive(made.sha256, async () => {
+    if (isHeld(room, made.sha256)) {
+      await files.remove(made.scratch);
+      return false;
+    }
+    const path = layout.whole(made.sha256);
+    try {
+      await files.rename(made.scratch, path);
+      await record(room, made);
+      if (!isHeld(room, made.sha256)) throw new AptP2pError("STORAGE", "it could not be recorded");
+    } catch (error) {
+      if (commits.get(made.sha256) === undefined) await files.remove(path);
+      throw error;
+    }
+    return true;
+  });
+}
+
+async function record({ shelf, components }: Room, made: Made): Promise<void> {
   const { sizeBytes, mtimeMs } = await made.file.facts();
-  await commits.get(made.sha256)?.done;
-  await shelf.removed(made.sha256);
-  await components.files.rename(made.scratch, layout.whole(made.sha256));
   const nowMs = components.clock.wallMs();
   shelf.table.put(made.sha256, {
     sizeBytes,
@@ -172,6 +187,10 @@ async function place(
   });
   made.claim.end();
   await shelf.table.flush();
+}
+
+function isHeld(room: Room, sha: Sha256): boolean {
+  return room.shelf.find(sha)?.owned === true || room.commits.get(sha) !== undefined;
 }
 
 function changed(): AptP2pError {

@@ -18,8 +18,8 @@ export interface Totals {
  *
  * - `get` sees a change at once; `flush` returns when all changes made before are on the disk.
  * - Totals follow every change, so they cannot drift from the records.
- * - What cannot be written is taken back: the table never claims more than a restart would find.
- *   Who needs to know looks again after `flush`.
+ * - A record that cannot be written is taken back: the table never claims more than a restart would
+ *   find. Who needs to know looks again after `flush`. A removal is tried again with the next flush.
  */
 export class RecordTable {
   readonly #kv: KeyValue;
@@ -161,10 +161,10 @@ export class RecordTable {
 
   #takeBack(dirty: readonly (readonly [Sha256, FileRecord | undefined])[]): void {
     for (const [sha, record] of dirty) {
-      if (this.#dirty.get(sha) !== record) continue;
+      if (record === undefined || this.#dirty.get(sha) !== record) continue;
       this.#dirty.delete(sha);
       this.#hot.delete(sha);
-      if (record !== undefined) this.#count(record, -1);
+      this.#count(record, -1);
       const before = this.#untouched(sha);
       if (before !== undefined) this.#count(before, 1);
     }

@@ -30,14 +30,15 @@ type Loss = "missing" | "damaged";
  * The whole files: recorded, opened, proven, removed.
  *
  * A file that is open here is in use and not evicted. A file whose record is dropped is deleted if
- * it is ours; until that is done, `removed` keeps a new file of this digest from taking its place.
+ * it is ours. What places or removes files of one digest does so in turn, see `exclusive`.
  */
 export class Shelf {
   readonly table: RecordTable;
   readonly #tools: ShelfTools;
   readonly #layout: Layout;
   readonly #uses = new Map<Sha256, number>();
-  readonly #removals = new Map<Sha256, Promise<void>>();
+  /** Placing and removing the files of one digest, one after the other. */
+  readonly #turns = new Map<Sha256, Promise<void>>();
   readonly #proofs = new Map<Sha256, Promise<boolean>>();
 
   constructor(tools: ShelfTools, table: RecordTable, layout: Layout) {
@@ -145,24 +146,32 @@ export class Shelf {
 
   /** Removes a file, whole or unfinished, that belongs to this digest. Rejects STORAGE. */
   removeFile(sha: Sha256, path: string): Promise<void> {
-    const before = this.#removals.get(sha) ?? Promise.resolve();
-    const removal = before.then(() => this.#tools.files.remove(path));
-    const settled = removal
-      .catch(() => undefined)
+    return this.exclusive(sha, () => this.#tools.files.remove(path));
+  }
+
+  /** Runs work that places or removes files of this digest, after all such work before it. */
+  exclusive<T>(sha: Sha256, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(sha) ?? Promise.resolve();
+    const result = before.then(work);
+    const settled = result
+      .then(
+        () => undefined,
+        () => undefined,
+      )
       .finally(() => {
-        if (this.#removals.get(sha) === settled) this.#removals.delete(sha);
+        if (this.#turns.get(sha) === settled) this.#turns.delete(sha);
       });
-    this.#removals.set(sha, settled);
-    return removal;
+    this.#turns.set(sha, settled);
+    return result;
   }
 
-  /** Resolves when no removal of this digest is under way. */
-  async removed(sha: Sha256): Promise<void> {
-    await this.#removals.get(sha);
+  /** Resolves when nothing of this digest is being placed or removed. */
+  async still(sha: Sha256): Promise<void> {
+    await this.#turns.get(sha);
   }
 
-  async allRemoved(): Promise<void> {
-    await Promise.all(this.#removals.values());
+  async allStill(): Promise<void> {
+    await Promise.all(this.#turns.values());
   }
 
   async #openFile(file: StoredFile): Promise<OpenFile | undefined> {

@@ -212,7 +212,7 @@ export class Store {
     await this.#scanning?.catch(() => undefined);
     await this.#growing.close();
     await this.#room.commits.flush();
-    await this.#room.shelf.allRemoved();
+    await this.#room.shelf.allStill();
     await this.#room.shelf.table.flush();
   }
 

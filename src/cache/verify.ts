@@ -51,7 +51,7 @@ export async function verify(
   } catch (error) {
     if (!(error instanceof AptP2pError && error.code === "CLOSED")) throw error;
   }
-  await shelf.allRemoved();
+  await shelf.allStill();
   await shelf.table.flush();
   return { files: done, bytes, damaged, missing, aborted: signal.aborted };
 }
