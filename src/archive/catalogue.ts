@@ -103,22 +103,24 @@ export class Catalogue {
   /** Adds the table of a plain index; it hangs on every Release that lists one of its digests. */
   addTable(plain: Sha256, table: Table): void {
     this.#tables.set(plain, table);
-    for (const release of this.#releases.values()) this.#attach(release);
+    this.#attachWhereListed(plain);
   }
 
   /** Remembers that `form` is the compressed form of a plain index that has a table. */
   addForm(form: Sha256, plain: Sha256): void {
     if (form === plain || !this.#tables.has(plain)) return;
     this.#plainOf.set(form, plain);
-    for (const release of this.#releases.values()) {
-      if (release.fileOfDigest(form) !== undefined) this.#attach(release);
-    }
+    this.#attachWhereListed(form);
   }
 
   removeTable(plain: Sha256): void {
     this.#tables.delete(plain);
     for (const form of this.formsOf(plain)) this.#plainOf.delete(form);
-    for (const release of this.#releases.values()) this.#attach(release);
+    for (const release of this.#releases.values()) {
+      if (release.attachments.some((attachment) => attachment.plain === plain)) {
+        this.#attach(release);
+      }
+    }
   }
 
   /** Tables that hang on no Release any more. */
@@ -216,6 +218,12 @@ export class Catalogue {
     keys.set(prefix, key);
     for (const { sha256, sizeBytes } of table.find(key)) {
       claims.push({ ...provenance(release), sha256, sizeBytes, listedIn });
+    }
+  }
+
+  #attachWhereListed(digest: Sha256): void {
+    for (const release of this.#releases.values()) {
+      if (release.fileOfDigest(digest) !== undefined) this.#attach(release);
     }
   }
 

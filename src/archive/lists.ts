@@ -163,7 +163,7 @@ export class AptLists {
   async #read(file: Listed, beside: KnownRelease | undefined): Promise<void> {
     const { counters, files, hashes, indexes } = this.#components;
     const kind = classify(file.name);
-    const stream = await openStream(files, file.path);
+    const stream = kind.kind === "index" ? await openStream(files, file.path) : undefined;
     if (kind.kind !== "index" || stream === undefined) return;
     const rawHasher = hashes.start();
     const result = await indexes.parse(kind.of, hashing(stream, rawHasher));

@@ -62,14 +62,11 @@ export function relativeName(listed: string): string | undefined {
  * https. Undefined where no host follows.
  */
 export function splitPrefixPath(rawPath: string): Location | undefined {
-  const match = /^\/+(?:(HTTPS)\/+)?([^/?#]+)(\/.*)?$/s.exec(rawPath);
-  const authority = match?.[2];
+  const https = /^\/HTTPS\/\/\/([^/?#]+)(\/.*)?$/s.exec(rawPath);
+  const match = https ?? /^\/+([^/?#]+)(\/.*)?$/s.exec(rawPath);
+  const authority = match?.[1];
   if (authority === undefined || authority === "HTTPS") return undefined;
-  return {
-    scheme: match?.[1] === undefined ? "http" : "https",
-    authority,
-    path: match?.[3] ?? "/",
-  };
+  return { scheme: https === null ? "http" : "https", authority, path: match?.[2] ?? "/" };
 }
 
 /** The host of a name, with its port where it has one. */
@@ -87,6 +84,14 @@ export function directoryOf(name: string): string {
 /** The last segment. */
 export function lastSegment(name: string): string {
   return name.slice(name.lastIndexOf("/") + 1);
+}
+
+/**
+ * The same text in memory of its own: a piece cut out of a document keeps the whole document alive
+ * as long as it is remembered.
+ */
+export function detached<T extends string>(text: T): T {
+  return Buffer.from(text).toString() as T;
 }
 
 const DEFAULT_PORTS = { http: 80, https: 443 };

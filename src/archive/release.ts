@@ -7,7 +7,7 @@ import { limits } from "../base/limits.ts";
 import type { Sha256 } from "../base/sha256.ts";
 import { allLines, oneLine, parseParagraphs, parseYesNo, type Paragraph } from "./deb822.ts";
 import { parseListedFile, parseListedLine } from "./listed-line.ts";
-import { relativeName } from "./names.ts";
+import { detached, relativeName } from "./names.ts";
 
 export interface ReleaseFile {
   /** Relative to the directory of the Release. */
@@ -74,8 +74,9 @@ function listedFiles(fields: Paragraph): { files: ReleaseFile[]; refusedEntries:
     const path = entry === undefined ? undefined : relativeName(entry.name);
     if (entry === undefined || path === undefined) refusedEntries++;
     else if (!files.has(path)) {
-      const { sha256, sizeBytes } = entry;
-      files.set(path, { path, sha256, sizeBytes, sha512: sha512.get(path) });
+      const { sizeBytes } = entry;
+      const sha256 = detached(entry.sha256);
+      files.set(path, { path: detached(path), sha256, sizeBytes, sha512: sha512.get(path) });
     }
   }
   return { files: [...files.values()], refusedEntries };
@@ -87,7 +88,7 @@ function sha512ByPath(fields: Paragraph): ReadonlyMap<string, string> {
     const entry = parseListedLine(line);
     const path = entry === undefined ? undefined : relativeName(entry.name);
     const hex = entry?.hex.toLowerCase() ?? "";
-    if (path !== undefined && /^[0-9a-f]{128}$/.test(hex)) found.set(path, hex);
+    if (path !== undefined && /^[0-9a-f]{128}$/.test(hex)) found.set(path, detached(hex));
   }
   return found;
 }

@@ -2,7 +2,7 @@
 import { AptP2pError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { parseSha256, type Sha256 } from "../base/sha256.ts";
-import { relativeName } from "./names.ts";
+import { detached, relativeName } from "./names.ts";
 
 export interface SummedFile {
   /** Relative to the directory of the SHA256SUMS. */
@@ -23,7 +23,9 @@ export function parseSums(text: string): readonly SummedFile[] {
     const match = /^([0-9A-Fa-f]{64}) [ *](.+?)\r?$/.exec(line);
     const sha256 = parseSha256(match?.[1] ?? "");
     const path = relativeName(match?.[2] ?? "");
-    if (sha256 !== undefined && path !== undefined) files.push({ path, sha256 });
+    if (sha256 !== undefined && path !== undefined) {
+      files.push({ path: detached(path), sha256: detached(sha256) });
+    }
   }
   if (files.length === 0) throw new AptP2pError("FORMAT", "SHA256SUMS lists no file");
   return files;
