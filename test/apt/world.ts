@@ -39,6 +39,8 @@ export interface StartOptions {
   /** Lines for apt.conf. */
   readonly configuration?: readonly string[];
   readonly daemon?: Partial<DaemonOptions>;
+  /** The daemon's apt_lists_dir is the root's own; else it is empty. */
+  readonly daemonReadsLists?: boolean;
   /** The daemon is started later by `startDaemon`. */
   readonly withoutDaemon?: boolean;
 }
@@ -161,7 +163,14 @@ export class World {
   /** Starts it, or starts it again with the same port and directories. */
   async startDaemon(options: Partial<DaemonOptions> = {}): Promise<void> {
     this.#daemon ??= new TestDaemon(
-      { aptConfigDirectory: this.root.configDirectory, ...this.#start.daemon, ...options },
+      {
+        aptConfigDirectory: this.root.configDirectory,
+        ...(this.#start.daemonReadsLists === true
+          ? { aptListsDirectory: this.root.listsDirectory }
+          : {}),
+        ...this.#start.daemon,
+        ...options,
+      },
       this.#daemonPort,
     );
     await this.#daemon.start();

@@ -163,6 +163,7 @@ const redirects: readonly Scenario[] = [
     },
     differs: {
       reasons: "apt names the loop that it has seen itself",
+      messages: "apt alone does not try a loop again",
       requests: "how long a loop is followed is the follower's choice",
       bytes: "the same",
     },
