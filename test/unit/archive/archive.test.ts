@@ -226,6 +226,7 @@ describe("Archive generations", () => {
       await learnRelease(world, index(`evil${day}`).files, { day, signature: "other" });
     }
     assert.deepEqual(digests(world, `dists/bookworm/${INDEX}`), [sha256(index("good").plain)]);
+    assert.equal(world.archive.releases().length, 1 + limits.releaseGenerations);
   });
 
   it("is bounded in Releases, and gives up unverified ones first", async () => {
@@ -477,6 +478,24 @@ describe("Archive and SHA256SUMS", () => {
     assert.equal(expectation?.trust, "verified");
     assert.equal(expectation.release, `${SUITE}/InRelease`);
     assert.deepEqual(expectation.signedBy, [GOOD_KEY]);
+  });
+});
+
+describe("Archive and sizes", () => {
+  it("takes no size from something unverified for a digest that is verified", async () => {
+    const world = await openArchive();
+    const sums = `${sha256("iso")}  netinst.iso\n`;
+    const name = fileName("cd.example/images/SHA256SUMS");
+    await world.archive.learnDocument(name, Buffer.from(sums));
+    const signature = Buffer.from(`good ${sha256(sums)}`);
+    await world.archive.learnDocument(fileName(`${name}.sign`), signature);
+    await learnRelease(world, [{ path: "netinst.iso", content: "iso" }], {
+      directory: "cd.example/images",
+      signature: "other",
+    });
+    const [expectation] = world.archive.expectations(fileName("cd.example/images/netinst.iso"));
+    assert.equal(expectation?.trust, "verified");
+    assert.equal(expectation.sizeBytes, undefined);
   });
 });
 

@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { describe, it } from "mocha";
+import { MemoryFiles } from "../../../src/sim/memory-files.ts";
 import {
   fileName,
   gzip,
@@ -122,6 +123,33 @@ describe("Archive.refreshLists()", () => {
     const itself = world.archive.expectations(fileName("h.example/flat/Packages"));
     const text = packagesText([{ path: "a.deb", content: "a" }]);
     assert.deepEqual([itself[0]?.sha256, itself[0]?.sizeBytes], [sha256(text), text.length]);
+  });
+
+  it("takes no such index where a Release is known that lists another", async () => {
+    const world = await openArchive();
+    const release = releaseText([{ path: INDEX, content: plainOf("v2") }]);
+    const name = fileName(`${ROOT}/dists/bookworm/InRelease`);
+    await world.archive.learnDocument(name, signedInline(release));
+    plant(world, `${PREFIX}_main_binary-amd64_Packages`, plainOf("v1"));
+    await world.archive.refreshLists();
+    assert.deepEqual(known(world), []);
+    assert.equal(world.archive.releases().length, 1);
+  });
+
+  it("drops what was replaced while it was being read", async () => {
+    const path = `${PREFIX}_main_binary-amd64_Packages`;
+    class Replacing extends MemoryFiles {
+      override async open(opened: string) {
+        const file = await super.open(opened);
+        if (opened === path) this.plant(path, Buffer.from(plainOf("newer")), 1);
+        return file;
+      }
+    }
+    const world = await openArchive({ files: new Replacing() });
+    plantSuite(world, "v1");
+    await world.archive.refreshLists();
+    assert.deepEqual(known(world), []);
+    assert.equal(world.counters.get("archive.lists.overtaken"), 1);
   });
 
   it("reads unchanged files once, also over a restart", async () => {

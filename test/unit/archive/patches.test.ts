@@ -182,6 +182,19 @@ describe("Archive with patches", () => {
     assert.deepEqual(digests(world, "pool/evil.deb"), []);
   });
 
+  it("does nothing when the Release itself lists another index than the diff Index", async () => {
+    const world = await openArchive();
+    world.stored.set(sha256(days[0]), Buffer.from(days[0]));
+    const index = diffIndex(chain.slice(0, 1), days[1]);
+    await publish(world, index);
+    world.store(`${SUITE}/${INDEX}.diff/Index`, index);
+    storePatches(world, chain);
+    await world.archive.idle();
+    assert.equal(world.counters.get("archive.index.contradicted"), 0);
+    assert.equal(world.counters.get("archive.index.read"), 1);
+    assert.deepEqual(digests(world, "pool/two.deb"), []);
+  });
+
   it("refuses a patch whose plain text is not the one listed", async () => {
     const world = await openArchive();
     world.stored.set(sha256(days[1]), Buffer.from(days[1]));
