@@ -28,6 +28,8 @@ export class RecordTable {
   readonly #touched = new Map<Sha256, number>();
   readonly #hot = new BoundedMap<Sha256, FileRecord>(limits.hotRecords);
   #others: KeyValueChange[] = [];
+  /** Grows with every change. */
+  #changes = 0;
   #writing: Promise<void> = Promise.resolve();
   readonly #totals = { ownedFiles: 0, ownedBytes: 0, offeredFiles: 0, offeredBytes: 0 };
 
@@ -75,6 +77,7 @@ export class RecordTable {
 
   /** Notes a use; written with the next flush, lost without harm. */
   touch(sha: Sha256, lastUsedMs: number): void {
+    this.#changes += 1;
     this.#touched.set(sha, lastUsedMs);
   }
 
@@ -93,10 +96,13 @@ export class RecordTable {
   /** All records (digests with this prefix), as of now; changed ones are given as they are then. */
   async *entries(prefix = ""): AsyncIterable<readonly [Sha256, FileRecord]> {
     await this.flush().catch(() => undefined);
-    for await (const [key] of this.#kv.range(keys.files + prefix)) {
+    const changes = this.#changes;
+    for await (const [key, value] of this.#kv.range(keys.files + prefix)) {
       const sha = parseSha256(key.slice(keys.files.length));
-      const record = sha === undefined ? undefined : this.get(sha);
-      if (sha !== undefined && record !== undefined) yield [sha, record];
+      if (sha === undefined) continue;
+      // As long as nothing changed, the entry need not be looked up once more.
+      const record = changes === this.#changes ? decodeFile(value) : this.get(sha);
+      if (record !== undefined) yield [sha, record];
     }
   }
 
@@ -111,6 +117,7 @@ export class RecordTable {
   }
 
   #change(sha: Sha256, record: FileRecord | undefined): void {
+    this.#changes += 1;
     const before = this.#untouched(sha);
     if (before !== undefined) this.#count(before, -1);
     if (record !== undefined) this.#count(record, 1);
