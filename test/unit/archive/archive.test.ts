@@ -276,6 +276,13 @@ describe("Archive.expectations() by hash", () => {
     }
   });
 
+  it("translates SHA512 only below the Release that lists it", async () => {
+    const world = await openArchive();
+    const { plain, files } = index("v1");
+    await learnRelease(world, files, { sha512: true });
+    assert.deepEqual(expect(world, `dists/sid/main/by-hash/SHA512/${sha512(plain)}`), []);
+  });
+
   it("takes the size from an unverified Release, but not its lower trust", async () => {
     const world = await openArchive();
     const { plain, files } = index("v1");
@@ -584,6 +591,18 @@ describe("Archive.load()", () => {
     assert.equal(world.files.peek(stray), undefined);
     assert.notEqual(world.files.peek("/state/archive/notes.txt"), undefined);
     assert.equal(expect(world, DEB).length, 1);
+  });
+
+  it("keeps a text that another suite has as well", async () => {
+    const world = await openArchive();
+    const stable = `${ROOT}/dists/stable`;
+    await learnRelease(world, index("v0").files);
+    await learnRelease(world, index("v0").files, { directory: stable });
+    for (const day of [2, 3, 4]) await learnRelease(world, index(`v${day}`).files, { day });
+    await world.archive.close();
+    const again = await openArchive(world);
+    assert.equal(digests(again, `dists/stable/${INDEX}`)[0], sha256(index("v0").plain));
+    assert.equal(again.archive.releases().length, 4);
   });
 
   it("removes tables from the disk when no Release lists them any more", async () => {

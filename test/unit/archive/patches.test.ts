@@ -103,6 +103,19 @@ describe("Archive with patches", () => {
     assert.equal(world.counters.get("archive.patch.applied"), 1);
   });
 
+  it("makes it as well when the diff Index comes last, by hash", async () => {
+    const world = await openArchive();
+    world.stored.set(sha256(days[0]), Buffer.from(days[0]));
+    const index = diffIndex(chain, days[2]);
+    await publish(world, index);
+    storePatches(world, chain);
+    await world.archive.idle();
+    assert.deepEqual(digests(world, "pool/three.deb"), []);
+    world.store(`${SUITE}/${INDEX}.diff/by-hash/SHA256/${sha256(index)}`, index);
+    await world.archive.idle();
+    assert.deepEqual(digests(world, "pool/three.deb"), [sha256("three")]);
+  });
+
   it("starts from the newest index that it can open", async () => {
     const world = await openArchive();
     world.stored.set(sha256(days[1]), Buffer.from(days[1]));
