@@ -180,10 +180,8 @@ export class Catalogue {
     const found = new Set<Sha256>();
     const query = new DigestQuery(digests);
     for (const table of this.#tables.values()) table.collect(query, found);
-    for (const digest of digests) {
-      for (const release of this.#releases.values()) {
-        if (release.fileOfDigest(digest) !== undefined) found.add(digest);
-      }
+    for (const release of this.#releases.values()) {
+      for (const { sha256 } of release.facts.files) if (digests.has(sha256)) found.add(sha256);
     }
     return found;
   }
