@@ -131,7 +131,7 @@ export const limits = {
   unfinishedAgeMs: 3 * day,
 
   /** Commits that come within this time share their fsyncs and their record. */
-  commitDelayMs: 250,
+  commitDelayMs: 100,
 
   /** A group of commits waits for no more files than this. */
   commitGroupFiles: 128,
