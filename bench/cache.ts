@@ -1,7 +1,7 @@
 /**
  * The cost of the cache: this daemon beside nginx's proxy_cache and apt-cacher-ng, in one run, with
  * the same files from the same origin. Usage: `npm run bench:cache -- [--json] [--compare]
- * [--only large,small,latency,install,update,memory] [--runs 5] [--without-ours] [--directory DIR]`.
+ * [--only large,small,latency,install,update,memory] [--runs 5] [--without-ours] [--directory DIR] [--entry FILE] [--profile DIR]`.
  *
  * Servers run on the first CPU, the clients and the origin on the second; apt's own runs may use
  * all. Everything listens on loopback; everything is stopped and removed at the end. The figures go
@@ -31,7 +31,6 @@ import { measureSmall } from "./measures/small.ts";
 import { verdicts, type Verdict } from "./targets.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const entry = join(root, "dist/cli/main.js");
 
 interface MeasureKind {
   readonly take: (context: Context) => Promise<void>;
@@ -57,6 +56,10 @@ interface Options {
   readonly runs: number;
   readonly only: readonly string[];
   readonly directory: string | undefined;
+  /** The compiled program that is measured. */
+  readonly entry: string;
+  /** Where every daemon leaves a CPU profile when it ends. */
+  readonly profile: string | undefined;
 }
 
 function options(): Options {
@@ -69,6 +72,8 @@ function options(): Options {
       runs: { type: "string", default: "5" },
       only: { type: "string", default: Object.keys(kinds).join(",") },
       directory: { type: "string" },
+      entry: { type: "string", default: join(root, "dist/cli/main.js") },
+      profile: { type: "string" },
     },
   });
   const only = values.only.split(",");
@@ -78,15 +83,25 @@ function options(): Options {
   }
   const runs = Number(values.runs);
   if (!Number.isInteger(runs) || runs < 1) throw new Error("--runs: a whole number from 1");
-  const { json, compare, directory } = values;
+  const { json, compare, directory, entry, profile } = values;
   const against = values.against.split(",");
-  return { json, compare, against, ours: !values["without-ours"], runs, only, directory };
+  return {
+    json,
+    compare,
+    against,
+    ours: !values["without-ours"],
+    runs,
+    only,
+    directory,
+    entry,
+    profile,
+  };
 }
 
 async function main(): Promise<void> {
   const wanted = options();
-  if (wanted.ours && !existsSync(entry)) {
-    throw new Error(`${entry} is missing: run "npm run build" first`);
+  if (wanted.ours && !existsSync(wanted.entry)) {
+    throw new Error(`${wanted.entry} is missing: run "npm run build" first`);
   }
   const workspace = new Workspace("apt-p2p-bench-", wanted.directory);
   const started = { load: loadavg()[0] ?? 0, date: new Date().toISOString() };
@@ -98,6 +113,7 @@ async function main(): Promise<void> {
       pin(process.pid, kind.pinned ? clientCpus() : allCpus);
       await kind.take(context);
     }
+    for (const server of context.servers) await server.stop();
     report(wanted, context, started);
   } finally {
     workspace.close();
@@ -121,7 +137,9 @@ async function prepare(workspace: Workspace, wanted: Options): Promise<Context> 
   const daemon: Context["daemon"] = (label, sources, lists) =>
     ourServer({
       ...plan,
-      entry,
+      entry: wanted.entry,
+      nodeOptions:
+        wanted.profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${wanted.profile}`],
       label,
       sources,
       keyringPath: archive.keyringPath,

@@ -2,7 +2,7 @@
  * The caches under test behind one face: start, empty, stop; a request line for a path of the
  * origin; the process to account for. All run on the same CPU, on the same disk, from one origin.
  */
-import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { AptRoot } from "../../test/kit/apt-root.ts";
@@ -128,6 +128,8 @@ function server(
 export interface DaemonPlan extends ServerPlan {
   /** Our compiled command line. */
   readonly entry: string;
+  /** Further options for Node. */
+  readonly nodeOptions: readonly string[];
   readonly sources: readonly string[];
   readonly keyringPath: string;
   /** Name of this daemon's directory in the workspace. */
@@ -181,10 +183,13 @@ export async function ourServer(plan: DaemonPlan): Promise<OurServer> {
     }
   };
   const socket = join(directory, "state/control.sock");
-  const command = [process.execPath, "--max-semi-space-size=4", plan.entry, "daemon"];
+  const usual = usualStart();
+  const options = [...usual.nodeOptions, ...plan.nodeOptions];
+  const command = [process.execPath, ...options, plan.entry, "daemon"];
   const launch = async (): Promise<Program> => {
     const program = workspace.start(plan.label, [...command, "--config", config], {
       cpus: plan.cpus,
+      env: { ...process.env, ...usual.environment },
     });
     await listening(program, port);
     await readStatus(socket);
@@ -215,6 +220,21 @@ export async function ourServer(plan: DaemonPlan): Promise<OurServer> {
       await base.start();
     },
   };
+}
+
+/** How `npm start` runs the daemon: the bench measures what users get. */
+function usualStart(): {
+  readonly nodeOptions: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+} {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  const { scripts } = JSON.parse(text) as { scripts: Record<string, string> };
+  const found = /((?:\w+=\S+ )*)node ((?:--\S+ )*)dist\/cli\/main\.js/.exec(scripts["start"] ?? "");
+  const words = (part: string | undefined): string[] => (part ?? "").split(" ").filter(Boolean);
+  const environment = Object.fromEntries(
+    words(found?.[1]).map((setting) => setting.split("=", 2) as [string, string]),
+  );
+  return { nodeOptions: words(found?.[2]), environment };
 }
 
 function daemonConfiguration(options: {

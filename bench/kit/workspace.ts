@@ -22,6 +22,8 @@ export interface Program {
   readonly logPath: string;
   /** True until the process has ended. */
   running(): boolean;
+  /** How it ended, for messages. */
+  ending(): string;
   /** SIGTERM, 10 s of patience, SIGKILL to what is left of its process group. */
   stop(): Promise<void>;
 }
@@ -79,7 +81,9 @@ export class Workspace {
       await within(2_000, ended);
       this.#children.delete(child);
     };
-    return { name, pid, logPath, running, stop };
+    const ending = (): string =>
+      running() ? "still running" : `ended with ${String(child.exitCode ?? child.signalCode)}`;
+    return { name, pid, logPath, running, ending, stop };
   }
 
   /** Ends all processes and removes the directory. */
@@ -147,7 +151,9 @@ export async function listening(program: Program, port: number, patienceMs = 20_
     if (await accepts(port)) return;
     if (!program.running() || Date.now() > end) {
       const tail = readFileSync(program.logPath, "utf8").slice(-2000);
-      throw new Error(`${program.name} does not listen on port ${String(port)}. Its log:\n${tail}`);
+      throw new Error(
+        `${program.name} does not listen on port ${String(port)} (${program.ending()}). Its log:\n${tail}`,
+      );
     }
     await sleep(20);
   }
