@@ -5,6 +5,7 @@
  */
 import { AptRoot } from "../../test/kit/apt-root.ts";
 import { aptSeconds, emptyLists } from "../kit/apt.ts";
+import { mainPackageCount } from "../kit/catalogue.ts";
 import { inTurn, type Context } from "../kit/context.ts";
 import { allCpus, cpuUse, pin } from "../kit/proc.ts";
 import type { CacheServer, OurServer } from "../kit/servers.ts";
@@ -51,6 +52,10 @@ async function throughUs(context: Context, root: AptRoot, ours: OurServer): Prom
   const seconds = await aptSeconds(root, ["update"], { proxy: ours.proxy });
   results.add("apt update of Debian main, cold", "s", "ours", seconds);
   const stall = await ours.settled();
+  const { archive } = await ours.status();
+  if ((archive?.rows ?? 0) < mainPackageCount) {
+    throw new Error(`the daemon knows ${String(archive?.rows)} files after the update`);
+  }
   const after = cpuUse(ours.pid());
   const own = after.ownSeconds - before.ownSeconds;
   results.add("index 65,000 packages during update, own CPU", "s", "ours", own);
