@@ -61,16 +61,22 @@ export interface Expected {
 }
 
 export interface Found {
-  readonly files: number;
-  readonly unfinished: number;
+  readonly files: ReadonlySet<Sha256>;
+  /** Bytes held of unfinished files. */
+  readonly unfinished: ReadonlyMap<Sha256, number>;
   readonly adopted: number;
 }
 
 /**
  * Opens what a kill -9 left, without any help, and checks it: no wrong byte in any file, nothing
  * acknowledged lost, no finished piece lost, sizes counted right. Throws at the first violation.
+ * `afterwards` may still work on the open store.
  */
-export async function checkStore(places: Places, expected: Expected): Promise<Found> {
+export async function checkStore(
+  places: Places,
+  expected: Expected,
+  afterwards: (store: Store) => Promise<void> = () => Promise.resolve(),
+): Promise<Found> {
   const opened = await openStore(places);
   const { store, counters, warnings } = opened;
   await store.settled();
@@ -81,11 +87,11 @@ export async function checkStore(places: Places, expected: Expected): Promise<Fo
   const unexpected = warnings.filter((event) => event !== "file-missing");
   assert.deepEqual(unexpected, [], "the store complains");
   for (const sha of expected.acknowledged) assert.ok(store.find(sha), `lost ${sha}`);
-  let unfinished = 0;
+  const unfinished = new Map<Sha256, number>();
   for (const one of contents()) {
     if (store.find(one.sha) !== undefined) continue;
     const file = await store.begin(one.sha, one.bytes.length);
-    if (file.heldBytes > 0) unfinished += 1;
+    if (file.heldBytes > 0) unfinished.set(one.sha, file.heldBytes);
     const writtenBytes = expected.written.get(one.sha) ?? 0;
     const piecesBytes = writtenBytes - (writtenBytes % limits.pieceBytes);
     assert.ok(file.heldBytes >= piecesBytes, `${file.heldBytes} of ${piecesBytes} bytes left`);
@@ -96,6 +102,9 @@ export async function checkStore(places: Places, expected: Expected): Promise<Fo
   }
   const stats = await store.stats();
   assert.equal(stats.bytes, result.bytes, "sizes drift");
+  const files = new Set<Sha256>();
+  for await (const { sha256 } of store.list()) files.add(sha256);
+  await afterwards(store);
   await opened.close();
-  return { files: stats.files, unfinished, adopted: counters.get("cache.adopted") };
+  return { files, unfinished, adopted: counters.get("cache.adopted") };
 }

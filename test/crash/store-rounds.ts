@@ -52,8 +52,8 @@ export async function crashStore(options: RoundsOptions): Promise<RoundsResult> 
       });
       total.rounds += 1;
       total.stored += child.stored;
-      total.filesAtEnd = found.files;
-      total.unfinishedFound += found.unfinished;
+      total.filesAtEnd = found.files.size;
+      total.unfinishedFound += found.unfinished.size;
       total.adopted += found.adopted;
     }
   } finally {
