@@ -2,13 +2,15 @@
  * Ranges and preconditions of HTTP (RFC 9110 sections 13 and 14), as far as a server of unchanging
  * files needs them: one byte range, If-Range, If-None-Match, If-Modified-Since.
  *
- * Departure: a date matches only if it is the very same. "Not later" would call an old copy current
- * when the mirror gives no Last-Modified and apt sends the time of its own download instead.
+ * Departure: a date that we made up matches only if it is the very same. "Not later" would call an old
+ * copy current when the mirror gives no Last-Modified and apt sends the time of its own download.
  */
 
 export interface Validators {
   readonly etag: string | undefined;
   readonly lastModified: string | undefined;
+  /** The date is not the mirror's: nothing can be told from a later one. */
+  readonly madeUp: boolean;
 }
 
 export type Selection =
@@ -30,7 +32,8 @@ export function select(headers: Headers, validators: Validators, sizeBytes: numb
   return parseRange(range, sizeBytes);
 }
 
-function notModified(headers: Headers, { etag, lastModified }: Validators): boolean {
+function notModified(headers: Headers, validators: Validators): boolean {
+  const { etag, lastModified, madeUp } = validators;
   const noneMatch = headers["if-none-match"];
   if (noneMatch !== undefined) {
     if (noneMatch.trim() === "*") return true;
@@ -38,7 +41,8 @@ function notModified(headers: Headers, { etag, lastModified }: Validators): bool
     return etag !== undefined && listed.includes(etag);
   }
   const since = headers["if-modified-since"];
-  return since !== undefined && since === lastModified;
+  if (since === undefined || lastModified === undefined) return false;
+  return since === lastModified || (!madeUp && Date.parse(since) >= Date.parse(lastModified));
 }
 
 function rangeStillCounts(ifRange: string | undefined, validators: Validators): boolean {

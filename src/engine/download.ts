@@ -133,7 +133,9 @@ export class Download {
     this.#waiters -= 1;
     if (this.#waiters === 0) this.#onLeft?.();
     if (this.#waiters > 0 || this.#complete || this.#error !== undefined) return;
-    this.#cancelLinger = this.#clock.after(limits.lingerMs, () => this.abort());
+    // Nothing can be kept of a body that is not to be proven: it ends with its last reader.
+    const lingerMs = this.#provable ? limits.lingerMs : 0;
+    this.#cancelLinger = this.#clock.after(lingerMs, () => this.abort());
   }
 
   /** Ends the transfer; what has arrived stays in the sink. */

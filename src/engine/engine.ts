@@ -12,7 +12,7 @@ import type { Clock, Hashes, Log } from "../base/ports.ts";
 import type { Files, KeyValue } from "../base/storage.ts";
 import type { Store } from "../cache/store.ts";
 import { BufferBody, FileBody, StreamBody } from "./body.ts";
-import { rangeStart, select } from "./conditional.ts";
+import { rangeStart, select, type Validators } from "./conditional.ts";
 import { Documents } from "./documents.ts";
 import type { Head } from "./download.ts";
 import { Downloads, type Running } from "./downloads.ts";
@@ -103,14 +103,31 @@ export class Engine {
     }
     try {
       const { name } = request.target;
-      return await (name === undefined
+      const answer = await (name === undefined
         ? this.#relay(request, signal)
         : this.#answerNamed(request, name, signal));
+      return this.#sentOn(request, answer);
     } catch (thrown) {
       if (signal.aborted) throw new AptP2pError("CLOSED", "the client has left");
       if (await this.#newlyNamed(request.target, thrown)) return this.answer(request, signal);
-      return this.#failure(request, thrown);
+      return this.#sentOn(request, this.#failure(request, thrown));
     }
+  }
+
+  /**
+   * What apt would try again later, it tries at the mirror itself if the URL can be told apart from
+   * the mirror's. apt has one queue for each host; with the prefix all mirrors are one host, and in
+   * apt 2.6 one item that waits for its retry can hold up that queue for ever.
+   */
+  #sentOn(request: ClientRequest, answer: Answer): Answer {
+    const { status } = answer;
+    const transient = status === 408 || status === 429 || (status >= 500 && status !== 508);
+    if (!request.prefixed || !transient) return answer;
+    this.#components.counters.add("engine.sentOn");
+    answer.body?.close();
+    const url = urlOf(request.target, request.target.scheme);
+    const moved = textAnswer(302, answer.reason ?? `the mirror answered ${status}`);
+    return { ...moved, headers: { ...moved.headers, location: url } };
   }
 
   /** A host refused for its address may stand in apt's sources since a moment ago. */
@@ -188,11 +205,7 @@ export class Engine {
   }
 
   /** A client that may hold a wrong beginning gets the whole. */
-  #select(
-    request: ClientRequest,
-    validators: { etag: string | undefined; lastModified: string | undefined },
-    sizeBytes: number,
-  ): Part {
+  #select(request: ClientRequest, validators: Validators, sizeBytes: number): Part {
     const { range, ...others } = request.headers;
     const name = request.target.name;
     const wrongBeginning = range !== undefined && this.#mayHoldWrong(name);
@@ -382,7 +395,7 @@ interface Part {
 }
 
 function provenHeaders(
-  validators: { etag: string | undefined; lastModified: string },
+  validators: Validators & { readonly lastModified: string },
   type: string,
   part: Part,
   sizeBytes: number | undefined,

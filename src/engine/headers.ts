@@ -62,7 +62,11 @@ export function provenValidators(
   sha256: Sha256,
   lastModified: string | undefined,
 ): Validators & { lastModified: string } {
-  return { etag: `"${sha256}"`, lastModified: lastModified ?? digestDate(sha256) };
+  return {
+    etag: `"${sha256}"`,
+    lastModified: lastModified ?? digestDate(sha256),
+    madeUp: lastModified === undefined,
+  };
 }
 
 /** A second between 2000 and 2017, fixed by the digest. */

@@ -16,6 +16,8 @@ export interface Target {
 export interface ClientRequest {
   readonly method: "GET" | "HEAD";
   readonly target: Target;
+  /** The URL began with our own name (see target.ts): the client can be sent to the mirror itself. */
+  readonly prefixed: boolean;
   readonly headers: Readonly<Record<string, string | undefined>>;
 }
 

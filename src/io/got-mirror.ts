@@ -59,7 +59,7 @@ export class GotMirror implements Mirror {
     let url = request.url;
     let headers = request.headers;
     for (let hops = 0; hops <= MAX_REDIRECTS; hops += 1) {
-      const response = await this.#send(request.method, url, { headers, signal });
+      const response = await this.#sendTwice(request.method, url, { headers, signal });
       const location = response.headers.location;
       if (!REDIRECTS.has(response.statusCode ?? 0) || location === undefined) {
         return this.#answer(response, url);
@@ -74,10 +74,26 @@ export class GotMirror implements Mirror {
       }
       url = next.href;
     }
+    // FORBIDDEN, here and below: final for apt as well; asking again would change nothing.
     throw new AptP2pError(
-      "UPSTREAM",
+      "FORBIDDEN",
       `more than ${MAX_REDIRECTS} redirects from ${hostOf(request.url)}`,
     );
+  }
+
+  /** A kept connection may end just when it is used again: that says nothing about the mirror. */
+  async #sendTwice(
+    method: Method,
+    url: string,
+    options: { headers: Readonly<Record<string, string>>; signal: AbortSignal },
+  ): Promise<IncomingMessage> {
+    try {
+      return await this.#send(method, url, options);
+    } catch (thrown) {
+      const code = (thrown as { cause?: { code?: unknown } }).cause?.code;
+      if (code !== "ECONNRESET" && code !== "EPIPE") throw thrown;
+      return this.#send(method, url, options);
+    }
   }
 
   #send(
@@ -190,13 +206,13 @@ function redirectTarget(from: string, location: string): URL {
   try {
     url = new URL(location, from);
   } catch {
-    throw new AptP2pError("UPSTREAM", `${hostOf(from)} redirects to something that is no URL`);
+    throw new AptP2pError("FORBIDDEN", `${hostOf(from)} redirects to something that is no URL`);
   }
   if (url.protocol !== "http:" && url.protocol !== "https:") {
-    throw new AptP2pError("UPSTREAM", `${hostOf(from)} redirects to ${url.protocol}`);
+    throw new AptP2pError("FORBIDDEN", `${hostOf(from)} redirects to ${url.protocol}`);
   }
   if (from.startsWith("https:") && url.protocol === "http:") {
-    throw new AptP2pError("UPSTREAM", `${hostOf(from)} redirects from https to http`);
+    throw new AptP2pError("FORBIDDEN", `${hostOf(from)} redirects from https to http`);
   }
   return url;
 }

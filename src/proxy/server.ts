@@ -169,6 +169,7 @@ async function answerTo(
   const asked: ClientRequest = {
     method: method as "GET" | "HEAD",
     target,
+    prefixed: url.startsWith("/"),
     headers: headers as Readonly<Record<string, string | undefined>>,
   };
   return engine.answer(asked, signal);

@@ -38,12 +38,20 @@ const routes: Record<string, Handler> = {
     response.write("12345");
   },
   "/silent": () => undefined,
+  "/hang-up": (request) => request.socket.destroy(),
+  "/hang-up-once": (request, response) => {
+    hangUps += 1;
+    if (hangUps === 1) request.socket.destroy();
+    else response.end("here");
+  },
   "/to-echo": (_request, response) => response.writeHead(302, { location: "/echo" }).end(),
   "/to-forbidden": (_request, response) =>
     response.writeHead(302, { location: "http://127.0.0.9/x" }).end(),
   "/to-file": (_request, response) => response.writeHead(302, { location: "file:///x" }).end(),
   "/round": (_request, response) => response.writeHead(302, { location: "/round" }).end(),
 };
+
+let hangUps = 0;
 
 async function bodyOf(chunks: AsyncIterable<Buffer>): Promise<Buffer> {
   const all: Buffer[] = [];
@@ -125,8 +133,8 @@ describe("GotMirror", () => {
     const seen = JSON.parse((await bodyOf((await get("/to-echo")).body)).toString()) as object;
     assert.equal((seen as { url: string }).url, "/echo");
     await assert.rejects(get("/to-forbidden"), code("FORBIDDEN", /127\.0\.0\.9/));
-    await assert.rejects(get("/to-file"), code("UPSTREAM", /file:/));
-    await assert.rejects(get("/round"), code("UPSTREAM", /redirects/));
+    await assert.rejects(get("/to-file"), code("FORBIDDEN", /file:/));
+    await assert.rejects(get("/round"), code("FORBIDDEN", /redirects/));
   });
 
   it("reports a body that is cut short or stalls as the mirror's failure", async () => {
@@ -136,6 +144,12 @@ describe("GotMirror", () => {
 
   it("gives up on a mirror that accepts and never answers", async () => {
     await assert.rejects(get("/silent"), code("UPSTREAM", /no answer in time/));
+  });
+
+  it("asks once more when a connection ends before any answer, but not for ever", async () => {
+    assert.equal((await bodyOf((await get("/hang-up-once")).body)).toString(), "here");
+    assert.equal(hangUps, 2);
+    await assert.rejects(get("/hang-up"), code("UPSTREAM", /closed by the mirror/));
   });
 
   it("says in words why there is no connection", async () => {

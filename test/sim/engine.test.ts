@@ -161,6 +161,21 @@ describe("Engine.answer()", () => {
     assert.ok((await get(world, BIG)).body.equals(content(BIG)), "and nothing of it lasts");
   });
 
+  it("sends a client that used the prefix on to a mirror that fails for a while", async () => {
+    const faults = { [BIG]: [{ refuse: true }, { status: 503 }, { status: 404 }] };
+    const world = await learned({ faults });
+    const answers = [];
+    for (let turn = 0; turn < 3; turn += 1) {
+      answers.push(await open(world, BIG, {}, quiet(), true));
+    }
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [302, 302, 404],
+    );
+    assert.equal(answers[0]?.headers["location"], `${BASE}/${BIG}`);
+    assert.equal(world.counters.get("engine.sentOn"), 2);
+  });
+
   it("passes other statuses through, also with a beginning at hand", async () => {
     const cut = [{ cutAtBytes: 700 * KiB }, ...Array<Fault>(3).fill({ refuse: true })];
     const gone = { status: 404, headers: { "x-odd": "1" } };
@@ -348,10 +363,11 @@ async function open(
   path: string,
   headers: Record<string, string> = {},
   signal = quiet(),
+  prefixed = false,
 ): Promise<Answer> {
   const target = parseTarget(`${BASE}/${path}`);
   assert.ok(target !== undefined);
-  return settle(world, world.engine.answer({ method: "GET", target, headers }, signal));
+  return settle(world, world.engine.answer({ method: "GET", target, prefixed, headers }, signal));
 }
 
 async function get(

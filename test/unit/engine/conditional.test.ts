@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "mocha";
 import { parseContentRange, rangeStart, select } from "../../../src/engine/conditional.ts";
 
-const validators = { etag: '"abc"', lastModified: "Sat, 01 Aug 2026 12:00:00 GMT" };
+const validators = { etag: '"abc"', lastModified: "Sat, 01 Aug 2026 12:00:00 GMT", madeUp: false };
 
 function chosen(headers: Record<string, string>, size = 100) {
   return select(headers, validators, size);
@@ -42,17 +42,26 @@ describe("select()", () => {
     assert.deepEqual(chosen({ range, "if-range": other }), { kind: "whole" });
   });
 
-  it("calls a copy current only when its date or tag is the very same", () => {
+  it("calls a copy current when it is not older than the file", () => {
+    const current = { kind: "not-modified" };
     const later = "Sat, 01 Aug 2026 13:00:00 GMT";
-    assert.deepEqual(chosen({ "if-modified-since": validators.lastModified }), {
-      kind: "not-modified",
-    });
-    assert.deepEqual(chosen({ "if-modified-since": later }), { kind: "whole" });
-    assert.deepEqual(chosen({ "if-none-match": '"x", W/"abc"' }), { kind: "not-modified" });
-    assert.deepEqual(chosen({ "if-none-match": "*" }), { kind: "not-modified" });
+    const earlier = "Sat, 01 Aug 2026 11:00:00 GMT";
+    assert.deepEqual(chosen({ "if-modified-since": validators.lastModified }), current);
+    assert.deepEqual(chosen({ "if-modified-since": later }), current);
+    assert.deepEqual(chosen({ "if-modified-since": earlier }), { kind: "whole" });
+    assert.deepEqual(chosen({ "if-modified-since": "yesterday" }), { kind: "whole" });
+    assert.deepEqual(chosen({ "if-none-match": '"x", W/"abc"' }), current);
+    assert.deepEqual(chosen({ "if-none-match": "*" }), current);
     // A tag outranks a date (RFC 9110 section 13.2.2).
     const both = { "if-none-match": '"x"', "if-modified-since": validators.lastModified };
     assert.deepEqual(chosen(both), { kind: "whole" });
+  });
+
+  it("tells nothing from a date later than one that was made up", () => {
+    const madeUp = { ...validators, madeUp: true };
+    const asked = (date: string) => select({ "if-modified-since": date }, madeUp, 100);
+    assert.deepEqual(asked(validators.lastModified), { kind: "not-modified" });
+    assert.deepEqual(asked("Sat, 01 Aug 2026 13:00:00 GMT"), { kind: "whole" });
   });
 });
 
