@@ -6,7 +6,7 @@ import dns from "node:dns";
 import http from "node:http";
 import https from "node:https";
 import type { IncomingMessage } from "node:http";
-import net from "node:net";
+import net, { type Socket } from "node:net";
 import got, { type Method } from "got";
 import { AptP2pError, errorText } from "../base/errors.ts";
 import type { Mirror, MirrorRequest, MirrorResponse } from "../engine/ports.ts";
@@ -144,7 +144,7 @@ export class GotMirror implements Mirror {
     return {
       status: response.statusCode ?? 0,
       headers,
-      global: this.#settings.isGlobal(response.socket.remoteAddress ?? ""),
+      global: this.#settings.isGlobal(remoteAddress(response)),
       body: this.#body(response, hostOf(url)),
     };
   }
@@ -199,6 +199,12 @@ export class GotMirror implements Mirror {
       }
     });
   };
+}
+
+/** An answer without a body may have given its socket back already, whatever its type says. */
+function remoteAddress(response: IncomingMessage): string {
+  const socket = response.socket as Socket | null;
+  return socket?.remoteAddress ?? "";
 }
 
 function redirectTarget(from: string, location: string): URL {

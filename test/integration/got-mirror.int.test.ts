@@ -44,6 +44,7 @@ const routes: Record<string, Handler> = {
     if (hangUps === 1) request.socket.destroy();
     else response.end("here");
   },
+  "/unchanged": (_request, response) => response.writeHead(304).end(),
   "/to-echo": (_request, response) => response.writeHead(302, { location: "/echo" }).end(),
   "/to-forbidden": (_request, response) =>
     response.writeHead(302, { location: "http://127.0.0.9/x" }).end(),
@@ -127,6 +128,14 @@ describe("GotMirror", () => {
     const response = await get("/none");
     assert.equal(response.status, 404);
     assert.equal((await bodyOf(response.body)).toString(), "none");
+  });
+
+  it("takes an answer without a body, which has given its connection back", async () => {
+    for (let round = 0; round < 3; round += 1) {
+      const response = await get("/unchanged");
+      assert.equal(response.status, 304);
+      assert.equal((await bodyOf(response.body)).length, 0);
+    }
   });
 
   it("follows redirects, but only to addresses and schemes that are allowed", async () => {
