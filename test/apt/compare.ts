@@ -12,6 +12,8 @@ export interface Telling {
   readonly milliseconds: number;
   /** What the mirrors saw, one line a request. */
   readonly traffic: readonly string[];
+  /** The daemon's, at the end; not compared. */
+  readonly counters: Readonly<Record<string, number>>;
   /** The daemon's own words; not compared. */
   readonly daemonLog: string;
 }

@@ -135,6 +135,7 @@ function printDetails(report: Report): void {
     }
     console.log("--- mirror");
     for (const line of telling.traffic) console.log(line);
+    if (telling.way !== "direct") console.log("--- counters", telling.counters);
     if (telling.daemonLog !== "") console.log(`--- daemon\n${telling.daemonLog}`);
   }
 }

@@ -50,8 +50,10 @@ export function play(
 async function tell(scenario: Scenario, way: Way, dateMs: number): Promise<Telling | Skipped> {
   const world = await World.create(way, dateMs);
   const begun = performance.now();
+  let counters: Readonly<Record<string, number>> = {};
   try {
     await scenario.play(world);
+    if (world.throughUs) counters = await world.checkCounters(scenario.counters ?? []);
   } catch (error) {
     if (error instanceof Skipped) return error;
     world.complaints.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
@@ -71,6 +73,7 @@ async function tell(scenario: Scenario, way: Way, dateMs: number): Promise<Telli
           ` → ${each.status} ${each.bytes}${each.aborted ? " aborted" : ""}`,
       ),
     ),
+    counters,
     daemonLog: world.daemonLog,
   };
 }

@@ -15,6 +15,8 @@ export interface Scenario {
   /** Part of the subset that `npm test` runs. */
   readonly quick?: boolean;
   readonly play: (world: World) => Promise<void>;
+  /** Counters of the daemon that must have moved: the story did exercise what it is about. */
+  readonly counters?: readonly string[];
   /**
    * By default a run through us ends with the same exit codes, files, messages and reasons as the
    * direct one, and the mirror sees no more requests and bytes. Each exception has its reason.

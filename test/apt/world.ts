@@ -55,6 +55,9 @@ export interface FetchOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** A story's longest apt run; those that take longer on purpose say so. */
+const APT_TIMEOUT_MS = 90_000;
+
 export class World {
   readonly way: Way;
   readonly directory: string;
@@ -193,7 +196,8 @@ export class World {
   /** `apt-get ARGS` as a step. */
   async apt(args: string, options: RunOptions & { readonly root?: AptRoot } = {}): Promise<Step> {
     const root = options.root ?? this.root;
-    return this.record(await root.run(args.split(" "), options), root);
+    const result = await root.run(args.split(" "), { timeoutMs: APT_TIMEOUT_MS, ...options });
+    return this.record(result, root);
   }
 
   /** Takes a run into the record. */
@@ -270,6 +274,17 @@ export class World {
       const immutable = /\/by-hash\/|\.(deb|dsc|tar\.gz)$/.test(each.path);
       this.check(!immutable || each.bytes === 0, `again: fetched ${each.path} a second time`);
     }
+  }
+
+  /** Complains of each of these counters that has not moved since the daemon's last start → all. */
+  async checkCounters(names: readonly string[]): Promise<Readonly<Record<string, number>>> {
+    if (this.#daemon?.answering !== true) {
+      this.check(names.length === 0, "the daemon is not there to tell its counters");
+      return {};
+    }
+    const { counters } = await this.#daemon.status();
+    for (const name of names) this.check((counters[name] ?? 0) > 0, `${name} has not moved`);
+    return counters;
   }
 
   check(fine: boolean, complaint: string): void {

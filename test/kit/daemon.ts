@@ -58,6 +58,7 @@ export class TestDaemon {
   readonly #removeDirectory: () => void;
   #child: ChildProcess | undefined;
   #killing: Undoable | undefined;
+  #stopped = false;
   #log = "";
 
   constructor(options: DaemonOptions, port: number) {
@@ -80,6 +81,11 @@ export class TestDaemon {
   /** What it has written so far, over all its lives (the last 4 MiB). */
   get log(): string {
     return this.#log;
+  }
+
+  /** It runs, and is not stopped by SIGSTOP. */
+  get answering(): boolean {
+    return this.#child !== undefined && !this.#stopped;
   }
 
   get pid(): number | undefined {
@@ -122,6 +128,7 @@ export class TestDaemon {
     const child = this.#child;
     if (child === undefined) return;
     child.kill(signal);
+    this.#stopped = signal === "SIGSTOP";
     if (signal === "SIGSTOP" || signal === "SIGCONT") return;
     const deadline = setTimeout(() => child.kill("SIGKILL"), 10_000);
     if (child.exitCode === null && child.signalCode === null) {

@@ -216,6 +216,31 @@ const absences: readonly Scenario[] = [
     differs: unreachable,
   },
   {
+    // In prefix form both mirrors are one host to apt, and a host whose item waits for its retry
+    // must not hold up the other's.
+    name: "one-mirror-of-two-gone",
+    topic,
+    quick: true,
+    play: async (world) => {
+      const packages = [{ name: "alpha" }];
+      const good = await world.serve(await world.archive({ packages }, "good"));
+      const other = await world.archive({ packages: [{ name: "beta" }], suite: "other" }, "gone");
+      // An address of its own: apt alone would blame the healthy one at the same address too.
+      const gone = await world.serve(other, { host: "127.0.0.2" });
+      await world.start({
+        daemon: { allowUpstreams: ["127.0.0.1", "127.0.0.2"] },
+        sources: [
+          world.source("deb", "other main", gone),
+          world.source("deb", "stable main", good),
+        ],
+      });
+      await gone.vanish();
+      await world.apt("update", { timeoutMs: 30_000 });
+      await world.apt("install --download-only alpha");
+    },
+    differs: unreachable,
+  },
+  {
     name: "unknown-host",
     topic,
     quick: true,
@@ -223,11 +248,50 @@ const absences: readonly Scenario[] = [
       const mirror = await world.serve(await world.archive({ packages: twoPackages }));
       const nowhere = world.url(mirror).replace(mirror.authority, "nowhere.invalid");
       await world.start({ sources: [world.source(), `deb ${nowhere} stable main`] });
-      await world.apt("update");
+      await world.apt("update", { timeoutMs: 30_000 });
       await world.apt(installBoth);
     },
     differs: unreachable,
   },
 ];
 
-export const answers: readonly Scenario[] = [...errors, ...redirects, ...absences];
+const options: readonly Scenario[] = [
+  {
+    name: "stale-indexes-when-asked-for",
+    topic,
+    counters: ["engine.answered.document.stale"],
+    play: async (world) => {
+      const mirror = await world.serve(await world.archive({ packages: twoPackages }));
+      await world.start({ daemon: { settings: { mirror: ["serve_stale = yes"] } } });
+      await world.apt("update");
+      await mirror.vanish();
+      const { code, messages } = await world.apt("update");
+      if (!world.throughUs) return;
+      const warned = messages.classes.some((each) => /^[WE]:/.test(each));
+      world.check(code === 0 && !warned, "the index that we have was not served");
+    },
+    differs: { messages: "the option is there to differ", reasons: "the same" },
+  },
+  {
+    name: "loopback-upstream-that-nobody-named",
+    topic,
+    counters: ["engine.forbidden"],
+    play: async (world) => {
+      const archive = await world.archive({ packages: twoPackages });
+      await world.serve(archive);
+      const secret = await world.serve(archive, { host: "127.0.0.2" });
+      await world.start({ daemon: { allowUpstreams: [] } });
+      await world.apt("update");
+      const { code } = await world.fetch("/dists/stable/Release", {}, secret);
+      if (world.throughUs) world.check(code !== 200, "an unnamed loopback service was reached");
+      world.check(!world.throughUs || secret.log.length === 0, "an unnamed service was dialled");
+    },
+    differs: {
+      codes: "the daemon must not carry requests to this machine's own services",
+      files: "the same",
+      messages: "the same",
+    },
+  },
+];
+
+export const answers: readonly Scenario[] = [...errors, ...redirects, ...absences, ...options];

@@ -81,7 +81,13 @@ const wrong: readonly Scenario[] = [
     "flip-package-once",
     beta,
     { kind: "flip", atByte: 100_000 },
-    { times: 1, quick: true, end: endsWell, differs: betterThanAlone },
+    {
+      times: 1,
+      quick: true,
+      end: endsWell,
+      differs: betterThanAlone,
+      counters: ["engine.download.refetched"],
+    },
   ),
   faulty(
     "flip-first-byte-once",
@@ -160,7 +166,13 @@ const incomplete: readonly Scenario[] = [
     "cut-package-once",
     beta,
     { kind: "cut", atByte: 200_000 },
-    { times: 1, quick: true, end: endsWell, differs: resumedUnseen },
+    {
+      times: 1,
+      quick: true,
+      end: endsWell,
+      differs: resumedUnseen,
+      counters: ["engine.download.proven"],
+    },
   ),
   faulty(
     "cut-package-at-start-once",

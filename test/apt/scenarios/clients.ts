@@ -50,7 +50,11 @@ function killedAndResumed(name: string, abortWith: NodeJS.Signals): Scenario {
       await killedAt(world, { share: 0.8, abortWith });
       const received = world.root.partialBytes(/^big/);
       world.check(received >= 0.8 * bigBytes, "nothing was left to resume");
-      await world.apt(installBig);
+      const resumed = await world.apt(installBig);
+      if (abortWith === "SIGINT") {
+        const again = fetchedBytes(resumed.output);
+        world.check(again <= 0.21 * bigBytes, `apt received ${again} bytes again`);
+      }
       // After a kill -9 apt alone starts over: it could not note the file's date.
       if (abortWith === "SIGKILL" && !world.throughUs) return;
       const sent = mirror.requests(/big.*deb$/).reduce((sum, each) => sum + each.bytes, 0);
@@ -63,6 +67,13 @@ function killedAndResumed(name: string, abortWith: NodeJS.Signals): Scenario {
       messages: "Get names the size of the rest",
     },
   };
+}
+
+/** What apt says that it received, in bytes. */
+function fetchedBytes(output: string): number {
+  const [, amount = "0", unit = "B"] = /^Fetched ([\d,.]+) ([kMG]?B) in/m.exec(output) ?? [];
+  const factor = { B: 1, kB: 1e3, MB: 1e6, GB: 1e9 }[unit] ?? Number.NaN;
+  return Number(amount.replaceAll(",", "")) * factor;
 }
 
 const leaving: readonly Scenario[] = [

@@ -1,7 +1,7 @@
 /** What happens to apt when something happens to the daemon, its disk or its cache. */
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { undoable } from "../../kit/scratch.ts";
@@ -24,15 +24,11 @@ const FIRST_RETRY_MS = 1_000;
  */
 async function interrupted(world: World, action: () => Promise<void>): Promise<void> {
   const mirror = await world.serve(await world.archive({ packages: big }));
-  mirror.fault(/big.*deb$/, { kind: "rate", bytesPerSecond: 4_000_000 });
+  mirror.fault(/big.*deb$/, { kind: "rate", bytesPerSecond: 2_000_000 });
   await world.start();
   await world.apt("update");
   const running = world.root.run(installBig.split(" "));
-  const deadline = performance.now() + 20_000;
-  while (world.root.partialBytes(/^big/) < bigBytes / 2) {
-    if (performance.now() > deadline) throw new Error("the download does not get on");
-    await delay(20);
-  }
+  await halfWay(world);
   const begun = performance.now();
   if (world.throughUs) await action();
   const awayMs = performance.now() - begun;
@@ -42,6 +38,15 @@ async function interrupted(world: World, action: () => Promise<void>): Promise<v
     `apt ended with ${String(code)} although the daemon was away for ${Math.round(awayMs)} ms only`,
   );
   await world.apt(installBig);
+}
+
+/** Waits until apt has half of the package, and at most 20 s. */
+async function halfWay(world: World): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  while (world.root.partialBytes(/^big/) < bigBytes / 2) {
+    if (performance.now() > deadline) throw new Error("the download does not get on");
+    await delay(20);
+  }
 }
 
 const afterRestart = {
@@ -59,6 +64,7 @@ const restarts: readonly Scenario[] = [
   {
     name: "restarted-in-mid-download",
     topic,
+    counters: ["cache.resumed"],
     quick: true,
     play: async (world) => {
       await interrupted(world, async () => {
@@ -72,6 +78,7 @@ const restarts: readonly Scenario[] = [
   {
     name: "killed-in-mid-download",
     topic,
+    counters: ["cache.resumed"],
     quick: true,
     play: async (world) => {
       await interrupted(world, async () => {
@@ -135,8 +142,10 @@ const restarts: readonly Scenario[] = [
   {
     name: "lists-older-than-the-daemon",
     topic,
+    counters: ["archive.lists.read", "engine.download.proven"],
     quick: true,
     play: async (world) => {
+      if (world.way === "prefix") world.skipWay("its lists cannot be older than the daemon");
       const mirror = await world.serve(await world.archive({ packages: twoPackages }));
       await world.start({ withoutDaemon: true, sources: [`deb ${mirror.url}/ stable main`] });
       // The lists are of a direct update, made before the daemon ran for the first time.
@@ -213,7 +222,30 @@ const disks: readonly Scenario[] = [
   {
     name: "disk-full-in-mid-download",
     topic,
+    counters: ["cache.unstored"],
     quick: true,
+    play: async (world) => {
+      const cacheDirectory = smallDisk(world, 24);
+      const mirror = await world.serve(
+        await world.archive({ packages: [...big, { name: "alpha" }] }),
+      );
+      mirror.fault(/big.*deb$/, { kind: "rate", bytesPerSecond: 4_000_000 });
+      const store = ["quota = 1GB", "keep_free = 0B"];
+      await world.start({ daemon: { cacheDirectory, settings: { store } } });
+      await world.apt("update");
+      const running = world.apt(`${installBig} alpha`);
+      await halfWay(world);
+      // What is left is less than the rest of the package needs.
+      writeFileSync(join(cacheDirectory, "somebody-elses-file"), Buffer.alloc(15 << 20));
+      await running;
+      await world.apt("clean");
+      await world.apt(`${installBig} alpha`);
+    },
+  },
+  {
+    name: "disk-too-small",
+    topic,
+    counters: ["engine.download.unstored"],
     play: async (world) => {
       const cacheDirectory = smallDisk(world, 6);
       const packages = [...big, { name: "alpha" }];
@@ -228,6 +260,7 @@ const disks: readonly Scenario[] = [
   {
     name: "quota-smaller-than-a-package",
     topic,
+    counters: ["engine.download.unstored"],
     play: async (world) => {
       await world.serve(await world.archive({ packages: [...big, { name: "alpha" }] }));
       await world.start({ daemon: { settings: { store: ["quota = 5MB"] } } });
@@ -267,4 +300,27 @@ function smallDisk(world: World, mebibytes: number): string {
   return path;
 }
 
-export const daemon: readonly Scenario[] = [...restarts, ...absences, ...disks];
+const stores: readonly Scenario[] = [
+  {
+    name: "offered-directory",
+    topic,
+    counters: ["cache.offered", "engine.answered.cache"],
+    play: async (world) => {
+      const archive = await world.archive({ packages: twoPackages });
+      const mirror = await world.serve(archive);
+      const offered = join(world.directory, "offered");
+      mkdirSync(offered);
+      for (const each of archive.packages) {
+        copyFileSync(join(archive.root, each.path), join(offered, basename(each.path)));
+      }
+      await world.start({ daemon: { offerDirectories: [offered] } });
+      await world.apt("update");
+      await world.apt(installBoth);
+      if (!world.throughUs) return;
+      const sent = mirror.requests(/deb$/).length;
+      world.check(sent === 0, `${sent} packages were fetched although we hold them`);
+    },
+  },
+];
+
+export const daemon: readonly Scenario[] = [...restarts, ...absences, ...disks, ...stores];

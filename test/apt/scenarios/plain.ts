@@ -55,6 +55,12 @@ const archives: readonly Scenario[] = [
   {
     name: "update-twice-install",
     topic,
+    counters: [
+      "engine.document.learned",
+      "archive.index.read",
+      "engine.download.proven",
+      "engine.answered.cache",
+    ],
     quick: true,
     play: async (world) => {
       await world.serve(await world.archive({ packages: twoPackages }));
@@ -204,6 +210,7 @@ const publications: readonly Scenario[] = [
   {
     name: "pdiff-one-day-old",
     topic,
+    counters: ["archive.patch.applied"],
     quick: true,
     play: async (world) => {
       const archive = await manyPackages(world);
