@@ -2,11 +2,12 @@ import { AptP2pError, errorText } from "../base/errors.ts";
 import { parseSha256, type Sha256 } from "../base/sha256.ts";
 import type { Room } from "./evict.ts";
 import { hashFile } from "./hash-file.ts";
+import { decodeFile, keys } from "./records.ts";
 
 /**
  * Brings files and records together after a crash or a lost database: a whole file without a record
- * is hashed and taken in (as `local`, since nobody knows any more where it came from), or removed
- * when its bytes are not what its name says; a record without a file is dropped. Ends early when
+ * is hashed and taken in (with what its commit had noted, else as `local`, since nobody knows any
+ * more where it came from), or removed when its bytes are not what its name says; a record without a file is dropped. Ends early when
  * `signal` aborts. Rejects STORAGE.
  */
 export async function adopt(room: Room, signal: AbortSignal): Promise<void> {
@@ -20,8 +21,19 @@ export async function adopt(room: Room, signal: AbortSignal): Promise<void> {
     }
     if (signal.aborted) break;
   }
+  if (!signal.aborted) await forgetIntents(room);
   await room.shelf.allStill();
   await room.shelf.table.flush();
+}
+
+/** All files are known now; only those on their way still need theirs. */
+async function forgetIntents({ shelf, commits, components }: Room): Promise<void> {
+  for await (const [key] of components.kv.range(keys.intents)) {
+    const sha = parseSha256(key.slice(keys.intents.length));
+    if (sha === undefined || commits.get(sha) === undefined) {
+      shelf.table.alsoWrite({ key, value: undefined });
+    }
+  }
 }
 
 /** Drops the records of one bucket whose file is gone → the files without a record. */
@@ -59,15 +71,12 @@ async function adoptOne(room: Room, sha: Sha256, signal: AbortSignal): Promise<v
       return;
     }
     const nowMs = components.clock.wallMs();
+    const text = components.kv.get(keys.intent(sha));
+    const intended = text === undefined ? undefined : decodeFile(text);
     shelf.table.put(sha, {
-      sizeBytes,
-      mtimeMs,
-      addedAtMs: nowMs,
-      verifiedAtMs: nowMs,
-      lastUsedMs: mtimeMs,
-      names: [],
-      scope: "local",
-      origin: "mirror",
+      ...{ addedAtMs: nowMs, lastUsedMs: mtimeMs, names: [], scope: "local", origin: "mirror" },
+      ...intended,
+      ...{ sizeBytes, mtimeMs, verifiedAtMs: nowMs },
     });
     components.counters.add("cache.adopted");
   } finally {

@@ -3,9 +3,9 @@ import { limits } from "../base/limits.ts";
 import type { Clock, Log } from "../base/ports.ts";
 import type { Counters } from "../base/counters.ts";
 import type { Sha256 } from "../base/sha256.ts";
-import type { Files, OpenFile } from "../base/storage.ts";
+import type { Files, KeyValue, OpenFile } from "../base/storage.ts";
 import type { Layout } from "./layout.ts";
-import { keys, type FileRecord } from "./records.ts";
+import { encodeFile, keys, type FileRecord } from "./records.ts";
 import type { Shelf } from "./shelf.ts";
 
 /** A whole file on its way from `partial/` to its place. */
@@ -34,12 +34,13 @@ interface Waiting {
 
 /**
  * Brings whole files to their place: fsync, rename, record, in this order, so that a recorded file
- * is whole after any crash. Files that come within `limits.commitDelayMs` go together and share the
+ * is whole after any crash. What the record will say is noted before the rename. Files that come within `limits.commitDelayMs` go together and share the
  * fsyncs of directories and one write of the database. What fails is removed and forgotten: the
  * bytes have been served all the same.
  */
 export class CommitGroup {
   readonly #shelf: Shelf;
+  readonly #kv: KeyValue;
   readonly #files: Files;
   readonly #layout: Layout;
   readonly #clock: Clock;
@@ -55,6 +56,7 @@ export class CommitGroup {
     shelf: Shelf,
     layout: Layout,
     tools: {
+      readonly kv: KeyValue;
       readonly files: Files;
       readonly clock: Clock;
       readonly log: Log;
@@ -63,6 +65,7 @@ export class CommitGroup {
   ) {
     this.#shelf = shelf;
     this.#layout = layout;
+    this.#kv = tools.kv;
     this.#files = tools.files;
     this.#clock = tools.clock;
     this.#log = tools.log;
@@ -137,6 +140,7 @@ export class CommitGroup {
       await Promise.all(Array.from({ length: width }, worker));
     };
     await each((pending) => this.#sync(pending), limits.parallelSyncs);
+    await this.#announce(group.filter(({ pending }) => !failed.has(pending)));
     await each((pending) => this.#place(pending), group.length);
     for (const { pending } of group) if (!failed.has(pending)) this.#record(pending);
     const written = await this.#shelf.table.flush().then(
@@ -162,6 +166,16 @@ export class CommitGroup {
     pending.record = { ...pending.record, mtimeMs };
   }
 
+  /** So that a file whose record was not written in time is known for what it is; see adopt.ts. */
+  async #announce(group: readonly Waiting[]): Promise<void> {
+    const changes = group.map(({ pending: { sha256, record } }) => ({
+      key: keys.intent(sha256),
+      value: encodeFile(record),
+    }));
+    // Without it the file is found all the same, only without its names.
+    await this.#kv.batch(changes).catch(() => undefined);
+  }
+
   async #place(pending: Pending): Promise<void> {
     const path = this.#layout.whole(pending.sha256);
     await this.#shelf.exclusive(pending.sha256, () => this.#files.rename(pending.partPath, path));
@@ -171,6 +185,7 @@ export class CommitGroup {
   /** From here on the record stands for the file, and its bytes count as stored. */
   #record(pending: Pending): void {
     this.#shelf.table.alsoWrite({ key: keys.part(pending.key), value: undefined });
+    this.#shelf.table.alsoWrite({ key: keys.intent(pending.sha256), value: undefined });
     this.#shelf.table.put(pending.sha256, pending.record);
     pending.endClaim();
   }
@@ -178,7 +193,9 @@ export class CommitGroup {
   async #giveUp(pending: Pending, error: unknown): Promise<void> {
     this.#counters.add("cache.commitFailures");
     this.#log.warn("commit-failed", { sha256: pending.sha256, error: errorText(error) });
-    this.#shelf.table.alsoWrite({ key: keys.part(pending.key), value: undefined });
+    for (const key of [keys.part(pending.key), keys.intent(pending.sha256)]) {
+      this.#shelf.table.alsoWrite({ key, value: undefined });
+    }
     await this.#shelf.exclusive(pending.sha256, async () => {
       await this.#files.remove(pending.partPath).catch(() => undefined);
       // A rename that fails may have happened: it may be the directory that could not be synced.

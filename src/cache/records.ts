@@ -2,8 +2,9 @@
  * The store's records as text. Decoding is total: whatever a damaged database gives is a record of
  * the right shape or undefined.
  *
- * `cache!file!<hex>` whole files, `cache!part!<hex>` unfinished ones, `cache!offer!<path>` files
- * found in offered directories, `cache!boot` the boot in which this store last ran.
+ * `cache!file!<hex>` whole files, `cache!intent!<hex>` their records to be while they are put in
+ * their place, `cache!part!<hex>` unfinished files, `cache!offer!<path>` files found in offered
+ * directories, `cache!boot` the boot in which this store last ran.
  */
 import { parseSha256, type Sha256 } from "../base/sha256.ts";
 import type { StoredFile } from "./types.ts";
@@ -13,6 +14,8 @@ export const keys = {
   file: (sha: Sha256) => `cache!file!${sha}`,
   parts: "cache!part!",
   part: (sha: Sha256) => `cache!part!${sha}`,
+  intents: "cache!intent!",
+  intent: (sha: Sha256) => `cache!intent!${sha}`,
   offers: "cache!offer!",
   offer: (path: string) => `cache!offer!${path}`,
   boot: "cache!boot",

@@ -107,8 +107,9 @@ async function check(
   const bytesOf = new Map(contents.map(({ sha, bytes }) => [sha, bytes]));
   let ownedBytes = 0;
   const listed = new Set<Sha256>();
-  for await (const { sha256, sizeBytes } of store.list()) {
+  for await (const { sha256, sizeBytes, scope } of store.list()) {
     listed.add(sha256);
+    if (kind === "kill") assert.equal(scope, "public", "forgot what the commit had noted");
     ownedBytes += sizeBytes;
     assert.deepEqual(await world.get(store, sha256), bytesOf.get(sha256), "serves wrong bytes");
   }
