@@ -159,9 +159,11 @@ export class TestDaemon {
     this.#removeDirectory();
   }
 
+  /** On its port and on its control socket. */
   async #answers(): Promise<boolean> {
     try {
       await httpGet({ host: "127.0.0.1", port: this.port, path: "/" });
+      await this.status();
       return true;
     } catch {
       return false;
