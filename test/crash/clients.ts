@@ -58,7 +58,7 @@ export class Clients {
 
   async #loop(): Promise<void> {
     while (!this.#isStopped() && this.#violation === undefined) {
-      const index = 1 + this.#random.below(contentCount - 1);
+      const index = this.#random.below(contentCount);
       try {
         await this.#request(index);
       } catch (error) {

@@ -261,6 +261,7 @@ describe("Store.open()", () => {
     assert.equal(await world.get(store, one.sha), undefined);
     assert.equal(store.find(one.sha), undefined);
     assert.equal(world.counters.get("cache.missing"), 1);
+    assert.equal(world.counters.get("cache.openMisses"), 1);
     assert.equal((await store.stats()).files, 0);
   });
 
@@ -293,6 +294,45 @@ describe("Store.begin()", () => {
     assert.equal(world.counters.get("cache.resumedBytes"), 2 * MiB + 5);
     assert.equal((await store.stats()).unfinishedFiles, 0);
     assert.equal([...world.files.paths].length, 1);
+  });
+
+  it("keeps of a damaged beginning what a recorded proof covers", async () => {
+    const world = new World();
+    const store = await world.open();
+    const { bytes, sha } = content(38, 2 * MiB);
+    const file = await store.begin(sha, bytes.length);
+    file.append(bytes.subarray(0, 1.5 * MiB + 9));
+    await world.finish(file.suspend());
+    assert.equal(world.counters.get("cache.suspended"), 1);
+    const damaged = Buffer.from(bytes.subarray(0, 1.5 * MiB + 9));
+    damaged[MiB + 1]! ^= 1;
+    world.files.plant(`${directory}/partial/${sha}`, damaged);
+    const again = await world.finish(store.begin(sha, bytes.length));
+    assert.equal(again.heldBytes, MiB);
+    assert.equal(world.counters.get("cache.resumed"), 1);
+    assert.equal(world.counters.get("cache.prefixDamaged"), 1);
+    again.append(bytes.subarray(MiB));
+    again.commit([sha], meta);
+    await world.finish(again.release());
+    assert.deepEqual(await world.get(store, sha), bytes);
+  });
+
+  it("counts only what is proven after a power loss", async () => {
+    const world = new World();
+    const store = await world.open();
+    const { bytes, sha } = content(39, 2 * MiB);
+    const file = await store.begin(sha, bytes.length);
+    file.append(bytes.subarray(0, MiB + 9));
+    await world.finish(file.suspend());
+    // A synced batch takes the record with it.
+    await world.put(store, content(139, 10));
+    const part = `${directory}/partial/${sha}`;
+    const after = world.crash("power", new SeededRandom(3));
+    after.files.plant(part, bytes.subarray(0, MiB + 9));
+    const reopened = await after.open();
+    const again = await after.finish(reopened.begin(sha, bytes.length));
+    assert.equal(again.heldBytes, MiB);
+    assert.equal(after.files.peek(part)?.length, MiB);
   });
 
   it("resumes after the store was closed and opened", async () => {
@@ -851,6 +891,23 @@ describe("Store.scanOffers()", () => {
     const again = await world.open({ offerDirectories: ["/apt/other"] });
     await world.finish(again.scanOffers(never));
     assert.deepEqual(await shas(again), new Set());
+    assert.equal(world.counters.get("cache.offersGone"), 1);
+  });
+
+  it("goes on after a file that cannot be read", async () => {
+    const world = new World();
+    const [one, two] = [content(121, 5000), content(122, 6000)];
+    world.files.plant("/apt/archives/a.deb", one.bytes);
+    world.files.plant("/apt/archives/b.deb", two.bytes);
+    const store = await world.open({ offerDirectories });
+    let reads = 0;
+    world.faults.faults = { failWhen: (what) => what === "read" && ++reads === 1 };
+    await world.finish(store.scanOffers(never));
+    assert.equal(world.counters.get("cache.offerFailures"), 1);
+    assert.equal((await store.stats()).offeredFiles, 1);
+    await world.finish(store.scanOffers(never));
+    assert.deepEqual(await shas(store), new Set([one.sha, two.sha]));
+    assert.equal(world.files.openHandles, 0);
   });
 
   it("never serves or deletes an offered file that has changed", async () => {
