@@ -76,5 +76,9 @@ export async function crashDaemon(options: RoundsOptions): Promise<DaemonRoundsR
     await origin.close();
     scratch.remove();
   }
+  if (total.whole < rounds || total.cut === 0 || found.unfinishedFound === 0) {
+    const seen = JSON.stringify({ rounds, ...total, ...found });
+    throw new Error(`the daemon was hardly at work when it was killed: ${seen}`);
+  }
   return { rounds, seed: options.seed, ...total, mirrorBytes: origin.sentBytes(), ...found };
 }
