@@ -17,6 +17,9 @@ export const limits = {
   /** One read of a stored file; larger chunks gain nothing, smaller ones cost CPU. */
   readChunkBytes: 256 * KiB,
 
+  /** Free read buffers that are kept: enough for apt's ten requests, 4 MiB at the most. */
+  spareReadBuffers: 16,
+
   /** Largest InRelease, Release, SHA256SUMS or signature that is read into memory. sid has 0.3 MB. */
   documentBytes: 16 * MiB,
 

@@ -1,3 +1,4 @@
+import { AptP2pError } from "../base/errors.ts";
 import type { OpenFile } from "../base/storage.ts";
 import { limits } from "../base/limits.ts";
 
@@ -13,13 +14,25 @@ export interface Body {
   close(): void;
 }
 
-/** Bytes [start, end) of an open file, which it closes at the end. */
+/** Read buffers that are free. Made anew for each answer, they would keep the collector busy. */
+const spare: Buffer[] = [];
+
+function takeBuffer(): Buffer {
+  return spare.pop() ?? Buffer.allocUnsafeSlow(limits.readChunkBytes);
+}
+
+function giveBuffer(buffer: Buffer): void {
+  if (spare.length < limits.spareReadBuffers) spare.push(buffer);
+}
+
+/** Bytes [start, end) of an open file, which it closes at the end. Chunks die with close(). */
 export class FileBody implements Body {
   readonly #file: OpenFile;
   readonly #end: number;
   #position: number;
-  #buffers: [Buffer, Buffer] | undefined;
-  #turn: 0 | 1 = 0;
+  readonly #buffers: Buffer[] = [];
+  #turn = 0;
+  #closed = false;
 
   constructor(file: OpenFile, start: number, end: number) {
     this.#file = file;
@@ -29,25 +42,25 @@ export class FileBody implements Body {
 
   async next(): Promise<Buffer | undefined> {
     const left = this.#end - this.#position;
-    if (left <= 0) return undefined;
-    const target = this.#target(left);
+    if (left <= 0 || this.#closed) return undefined;
+    if (this.#buffers.length <= this.#turn) this.#buffers.push(takeBuffer());
+    const buffer = this.#buffers[this.#turn] ?? takeBuffer();
+    this.#turn = 1 - this.#turn;
+    const target = buffer.subarray(0, Math.min(left, buffer.length));
     const count = await this.#file.read(target, this.#position);
-    // A file that lost bytes since it was opened: the length that was promised cannot be kept.
-    if (count === 0) throw new Error("the stored file became shorter while it was sent");
+    if (count === 0) {
+      // The length that was promised cannot be kept.
+      throw new AptP2pError("STORAGE", "the stored file became shorter while it was sent");
+    }
     this.#position += count;
     return target.subarray(0, count);
   }
 
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const buffer of this.#buffers) giveBuffer(buffer);
     this.#file.close().catch(() => undefined);
-  }
-
-  #target(left: number): Buffer {
-    const size = limits.readChunkBytes;
-    if (left <= size && this.#buffers === undefined) return Buffer.allocUnsafe(left);
-    this.#buffers ??= [Buffer.allocUnsafeSlow(size), Buffer.allocUnsafeSlow(size)];
-    this.#turn = this.#turn === 0 ? 1 : 0;
-    return this.#buffers[this.#turn].subarray(0, Math.min(size, left));
   }
 }
 

@@ -8,7 +8,9 @@ import https from "node:https";
 import type { IncomingMessage } from "node:http";
 import net, { type Socket } from "node:net";
 import got, { type Method } from "got";
-import { AptP2pError, errorText } from "../base/errors.ts";
+import { AptP2pError } from "../base/errors.ts";
+import { mirrorFailure } from "./mirror-failure.ts";
+import { BODY_AHEAD_BYTES, ResponseBody } from "./response-body.ts";
 import type { Mirror, MirrorRequest, MirrorResponse } from "../engine/ports.ts";
 
 export interface GotMirrorSettings {
@@ -46,6 +48,8 @@ export class GotMirror implements Mirror {
       // Idle connections are ours to close first: a mirror often closes after 5 s and more.
       timeout: 4000,
       scheduling: "lifo",
+      // A response takes over its socket's mark: below it, reading goes on without a stop.
+      readableHighWaterMark: BODY_AHEAD_BYTES,
     } as const;
     this.#agents = { http: new http.Agent(options), https: new https.Agent(options) };
   }
@@ -126,7 +130,9 @@ export class GotMirror implements Mirror {
         },
       });
       stream.on("error", (error: Error) => {
-        reject(signal.aborted ? new AptP2pError("CLOSED", "cancelled") : failure(host, error));
+        reject(
+          signal.aborted ? new AptP2pError("CLOSED", "cancelled") : mirrorFailure(host, error),
+        );
       });
       // The response itself is read: got's own stream on top would copy every chunk once more.
       stream.once("response", (response: { statusCode: number }) => {
@@ -145,32 +151,8 @@ export class GotMirror implements Mirror {
       status: response.statusCode ?? 0,
       headers,
       global: this.#settings.isGlobal(remoteAddress(response)),
-      body: this.#body(response, hostOf(url)),
+      body: new ResponseBody(response, hostOf(url), this.#settings.stallTimeoutMs),
     };
-  }
-
-  async *#body(response: IncomingMessage, host: string): AsyncGenerator<Buffer, void, undefined> {
-    const { stallTimeoutMs } = this.#settings;
-    // The time that the reader takes is not the mirror's: only a wait for bytes counts.
-    let waiting = true;
-    const timer = setTimeout(() => {
-      if (!waiting) return;
-      const seconds = stallTimeoutMs / 1000;
-      response.destroy(new AptP2pError("UPSTREAM", `${host} sent nothing for ${seconds} s`));
-    }, stallTimeoutMs).unref();
-    try {
-      for await (const chunk of response) {
-        waiting = false;
-        yield chunk as Buffer;
-        waiting = true;
-        timer.refresh();
-      }
-    } catch (thrown) {
-      throw thrown instanceof AptP2pError ? thrown : failure(host, thrown);
-    } finally {
-      clearTimeout(timer);
-      response.destroy();
-    }
   }
 
   /** Resolves a name and keeps the addresses that may be dialled. */
@@ -233,26 +215,3 @@ function forbidden(host: string, address: string): AptP2pError {
     `${host} is ${address}, on this machine or link; name it in apt's sources or in allow_upstreams`,
   );
 }
-
-/** What the user reads in apt's output: the cause, in one line. */
-function failure(host: string, thrown: unknown): AptP2pError {
-  for (let error = thrown; error instanceof Error; error = error.cause) {
-    if (error instanceof AptP2pError) return error;
-  }
-  const code = (thrown as { code?: unknown }).code;
-  const known = typeof code === "string" ? CAUSES[code] : undefined;
-  return new AptP2pError("UPSTREAM", `Cannot fetch from ${host}: ${known ?? errorText(thrown)}`, {
-    cause: thrown,
-  });
-}
-
-const CAUSES: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "connection refused",
-  ECONNRESET: "connection closed by the mirror",
-  EHOSTUNREACH: "no route to host",
-  ENETUNREACH: "network is unreachable",
-  ENOTFOUND: "no such host",
-  EAI_AGAIN: "the name cannot be resolved at present",
-  ETIMEDOUT: "no answer in time",
-  ERR_HTTP_CONTENT_LENGTH_MISMATCH: "the body was cut short",
-};

@@ -32,11 +32,12 @@ export async function send(response: ServerResponse, answer: Answer): Promise<Se
     writeHead(response, answer);
     if (first !== undefined) bytes = first.length;
     if (first === undefined || answer.headers["content-length"] === String(first.length)) {
-      response.end(first);
+      // The chunk's memory goes back with close(): it must be out by then.
+      await end(response, first);
       return { bytes, failure: undefined };
     }
     bytes += await pump(response, body, write(response, first));
-    response.end();
+    await end(response);
     return { bytes, failure: undefined };
   } catch (thrown) {
     return { bytes, failure: await giveUp(response, thrown) };
@@ -76,6 +77,14 @@ function write(response: ServerResponse, chunk: Buffer): Promise<void> {
         reject(new AptP2pError("CLOSED", "the client has left", { cause: error }));
       } else resolve();
     });
+  });
+}
+
+/** Resolves when all is handed to the system, or the client has left. */
+function end(response: ServerResponse, last?: Buffer): Promise<void> {
+  return new Promise((resolve) => {
+    response.once("close", resolve);
+    response.end(last, resolve);
   });
 }
 

@@ -112,8 +112,10 @@ async function handle(
   const startMs = clock.monotonicMs();
   counters.add("proxy.requests");
   const gone = new AbortController();
-  // Also when the answer is out; then nobody listens any more.
-  response.once("close", () => gone.abort());
+  response.once("close", () => {
+    // With a reason of its own the signal need not make one, stack trace and all.
+    if (!response.writableFinished) gone.abort("the client has left");
+  });
   let answer: Answer;
   try {
     answer = await answerTo(components, request, gone.signal);
