@@ -46,9 +46,9 @@ export const limits = {
 
   /**
    * Connections in a row that may end without progress before a transfer is given up, and the first
-   * pause between them (doubled each time): 3.5 s in all, well within apt's patience of 30 s.
+   * pause between them (doubled each time). Few, since apt has four tries of its own.
    */
-  resumes: 3,
+  resumes: 2,
   resumeDelayMs: second / 2,
 
   /** A client that resumes may wait this long for a running download to reach its first byte. */
@@ -136,11 +136,14 @@ export const limits = {
   /** Commits that come within this time share their fsyncs and their record. */
   commitDelayMs: 100,
 
-  /** A group of commits waits for no more files than this. */
+  /** A group of commits does not wait any longer when it has so many files. */
   commitGroupFiles: 128,
 
-  /** Committed files that wait for the disk; each holds a descriptor. More make new ones wait. */
-  pendingCommits: 512,
+  /**
+   * Committed files that wait for the disk; more make new ones wait. Each holds a descriptor. Large
+   * enough that an apt run of 1,000 packages does not notice a disk with slow fsyncs.
+   */
+  pendingCommits: 1024,
 
   /** fsyncs at once. They occupy threads of the pool that readers need, too. */
   parallelSyncs: 2,

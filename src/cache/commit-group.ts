@@ -113,7 +113,7 @@ export class CommitGroup {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
     if (this.#running !== undefined || this.#waiting.length === 0) return;
-    const group = this.#waiting.splice(0, limits.commitGroupFiles);
+    const group = this.#waiting.splice(0);
     this.#running = this.#run(group).finally(() => {
       this.#running = undefined;
       // Those that came meanwhile have waited long enough.

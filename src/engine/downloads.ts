@@ -3,6 +3,7 @@
  * request headers), however many want it.
  */
 import type { Archive } from "../archive/archive.ts";
+import { classify } from "../archive/classify.ts";
 import type { Expectation, FileName } from "../archive/types.ts";
 import { AptP2pError, errorText } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
@@ -143,7 +144,8 @@ export class Downloads {
         sink: sink.bytes,
         spare: () => new Unstored(hashes, reason),
         suspect: suspects.has(wanted.name),
-        collect: wanted.document,
+        // An index that cannot be stored is read from memory: what it lists is needed all the same.
+        collect: wanted.document || (sink.unfinished === undefined && isIndex(wanted.name)),
       },
     );
     const running: Running = {
@@ -210,7 +212,9 @@ export class Downloads {
               ...mediaType(head),
             },
           );
-          archive.learnFile(wanted.name, sha256, () => storedBytes(store, sha256));
+          archive.learnFile(wanted.name, sha256, () =>
+            collected === undefined ? storedBytes(store, sha256) : inMemory(collected),
+          );
         } else if (collected !== undefined) {
           this.#learnDocument(wanted, head, collected);
         }
@@ -286,6 +290,19 @@ export class Downloads {
       ms: Math.round(clock.monotonicMs() - startedMs),
     });
   }
+}
+
+function isIndex(name: FileName): boolean {
+  return classify(name).kind !== "file";
+}
+
+/** Bytes as the stream that a stored file would be. */
+function inMemory(bytes: Buffer): Promise<AsyncIterable<Buffer>> {
+  // eslint-disable-next-line @typescript-eslint/require-await -- a stream is what is asked for
+  const stream = async function* (): AsyncGenerator<Buffer, void, undefined> {
+    yield bytes;
+  };
+  return Promise.resolve(stream());
 }
 
 function unprovenKey({ url, headers }: Wanted): string {

@@ -103,30 +103,28 @@ export class Engine {
     }
     try {
       const { name } = request.target;
-      const answer = await (name === undefined
-        ? this.#relay(request, signal)
-        : this.#answerNamed(request, name, signal));
-      return this.#sentOn(request, answer);
+      if (name === undefined) return await this.#relay(request, signal);
+      const answer = await this.#answerNamed(request, name, signal);
+      const holdsUp = DOCUMENTS.has(classify(name).kind) && isTransient(answer);
+      return request.prefixed && holdsUp ? this.#sentOn(request, answer) : answer;
     } catch (thrown) {
       if (signal.aborted) throw new AptP2pError("CLOSED", "the client has left");
       if (await this.#newlyNamed(request.target, thrown)) return this.answer(request, signal);
-      return this.#sentOn(request, this.#failure(request, thrown));
+      const answer = this.#failure(request, thrown);
+      return request.prefixed && isTransient(answer) ? this.#sentOn(request, answer) : answer;
     }
   }
 
   /**
-   * What apt would try again later, it tries at the mirror itself if the URL can be told apart from
-   * the mirror's. apt has one queue for each host; with the prefix all mirrors are one host, and in
-   * apt 2.6 one item that waits for its retry can hold up that queue for ever.
+   * A failure that apt would try again later, it tries at the mirror itself if the URL can be told
+   * apart from the mirror's. apt has one queue for each host; with the prefix all mirrors are one
+   * host, and in apt 2.6 a Release that waits for its retry can hold up all the rest for ever.
    */
   #sentOn(request: ClientRequest, answer: Answer): Answer {
-    const { status } = answer;
-    const transient = status === 408 || status === 429 || (status >= 500 && status !== 508);
-    if (!request.prefixed || !transient) return answer;
     this.#components.counters.add("engine.sentOn");
     answer.body?.close();
     const url = urlOf(request.target, request.target.scheme);
-    const moved = textAnswer(302, answer.reason ?? `the mirror answered ${status}`);
+    const moved = textAnswer(302, answer.reason ?? `the mirror answered ${answer.status}`);
     return { ...moved, headers: { ...moved.headers, location: url } };
   }
 
@@ -386,6 +384,14 @@ export class Engine {
     const upgraded = target.scheme === "http" && this.#httpsHosts.has(target.authority);
     return urlOf(target, upgraded ? "https" : target.scheme);
   }
+}
+
+/** Whether apt will try again: it does so only if there is a body. */
+function isTransient({ status, headers }: Answer): boolean {
+  return (
+    (status === 408 || status === 429 || (status >= 500 && status !== 508)) &&
+    headers["content-length"] !== "0"
+  );
 }
 
 interface Part {

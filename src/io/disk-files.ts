@@ -10,6 +10,7 @@ import { readFileSync } from "node:fs";
 import { uptime } from "node:os";
 import { dirname } from "node:path";
 import { AptP2pError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
 import type { FileFacts, Files, OpenFile } from "../base/storage.ts";
 
 /** writev takes at most this many buffers (IOV_MAX of Linux). */
@@ -232,10 +233,15 @@ class DiskFile implements OpenFile {
   }
 }
 
-/** Puts directory entries on the disk; callers at the same time share one fsync. */
+/**
+ * Puts directory entries on the disk; callers at the same time share one fsync. Few run at once:
+ * each occupies a thread of the pool that readers need, too.
+ */
 class DirectorySync {
   readonly #waiting = new Map<string, Promise<void>>();
   readonly #running = new Map<string, Promise<void>>();
+  readonly #queue: (() => void)[] = [];
+  #active = 0;
 
   sync(directory: string): Promise<void> {
     const waiting = this.#waiting.get(directory);
@@ -246,12 +252,27 @@ class DirectorySync {
       .catch(() => undefined)
       .then(() => {
         this.#waiting.delete(directory);
-        const running = syncDirectory(directory).finally(() => this.#running.delete(directory));
+        const running = this.#sync(directory).finally(() => this.#running.delete(directory));
         this.#running.set(directory, running);
         return running;
       });
     this.#waiting.set(directory, next);
     return next;
+  }
+
+  async #sync(directory: string): Promise<void> {
+    if (this.#active >= limits.parallelSyncs) {
+      await new Promise<void>((resolve) => this.#queue.push(resolve));
+    } else {
+      this.#active += 1;
+    }
+    try {
+      await syncDirectory(directory);
+    } finally {
+      const next = this.#queue.shift();
+      if (next === undefined) this.#active -= 1;
+      else next();
+    }
   }
 
   /** Creates a directory and its parents, durably. */
