@@ -43,6 +43,10 @@ export async function runDaemon(config: Config, reread: () => ConfigResult): Pro
   const underSystemd = process.env["JOURNAL_STREAM"] !== undefined;
   const log = journalLog(() => logging.level, process.stdout, underSystemd);
   const daemon = new Daemon(config, { log, logRequests: () => logging.requests });
+  // A fault of ours in one request must not take the others with it.
+  process.on("unhandledRejection", (thrown) => {
+    log.error("bug.unhandled", { error: thrown instanceof Error ? thrown.stack : String(thrown) });
+  });
   const end = new Promise<string>((resolve) => {
     process.once("SIGTERM", resolve);
     process.once("SIGINT", resolve);

@@ -62,12 +62,12 @@ async function pump(response: ServerResponse, body: Body, first: Promise<void>):
     if (chunk === undefined) return bytes;
     bytes += chunk.length;
     sending = write(response, chunk);
-    sending.catch(() => undefined);
   }
 }
 
+/** Rejects when the client has left. Whoever does not wait for it, because reading failed, may. */
 function write(response: ServerResponse, chunk: Buffer): Promise<void> {
-  return new Promise((resolve, reject) => {
+  const written = new Promise<void>((resolve, reject) => {
     if (response.destroyed) {
       reject(new AptP2pError("CLOSED", "the client has left"));
       return;
@@ -78,6 +78,8 @@ function write(response: ServerResponse, chunk: Buffer): Promise<void> {
       } else resolve();
     });
   });
+  written.catch(() => undefined);
+  return written;
 }
 
 /** Resolves when all is handed to the system, or the client has left. */

@@ -98,6 +98,20 @@ describe("proxyServer()", () => {
     assert.equal(counters.get("proxy.cut"), 1);
   });
 
+  it("survives a body that breaks while its first bytes are still on their way", async () => {
+    const port = await serve(() =>
+      Promise.resolve({
+        ...text("x"),
+        headers: { "content-length": "99999999" },
+        body: breaking("z".repeat(8_000_000)),
+      }),
+    );
+    const socket = net.connect(port, "127.0.0.1", () => socket.write(get("/x")));
+    socket.pause();
+    await until(() => counters.get("proxy.cut") === 1);
+    socket.destroy();
+  });
+
   it("turns a failure before the first byte into 502, and keeps the connection", async () => {
     const port = await serve(({ target }) =>
       Promise.resolve(target.path === "/x" ? { ...text("x"), body: breaking() } : text("next")),
