@@ -124,6 +124,13 @@ export const limits = {
   touchFlushMs: minute,
   touches: 4096,
 
+  /** Stored files kept open for the next reader: those of a large upgrade. Node may open far more. */
+  keptOpenFiles: 2048,
+
+  /** A file of this size that was read a moment ago is read again without a thread's help. */
+  quickReadBytes: 64 * KiB,
+  quickReadMs: minute,
+
   /** Records of stored files kept decoded, some 500 bytes each. */
   hotRecords: 2048,
 

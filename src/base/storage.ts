@@ -26,6 +26,8 @@ export interface KeyValue {
 export interface FileFacts {
   readonly sizeBytes: number;
   readonly mtimeMs: number;
+  /** False: it was removed; only whoever has it open still sees it. */
+  readonly linked: boolean;
 }
 
 /** An open file. Reads and writes name their position; several may run at once. */

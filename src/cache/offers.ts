@@ -68,6 +68,9 @@ async function* regularFiles(room: Room, directory: string): AsyncIterable<strin
   }
 }
 
+/** What tells that a file has not changed. */
+type Stamp = Pick<FileFacts, "sizeBytes" | "mtimeMs">;
+
 async function offer(room: Room, path: string, signal: AbortSignal): Promise<void> {
   const { components, shelf } = room;
   const facts = await components.files.facts(path);
@@ -120,7 +123,7 @@ function record(
   });
 }
 
-function isSame(a: FileFacts, b: FileFacts): boolean {
+function isSame(a: Stamp, b: Stamp): boolean {
   return a.sizeBytes === b.sizeBytes && a.mtimeMs === b.mtimeMs;
 }
 

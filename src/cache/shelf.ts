@@ -4,6 +4,7 @@ import { limits } from "../base/limits.ts";
 import type { Clock, Hashes, Log } from "../base/ports.ts";
 import type { Sha256 } from "../base/sha256.ts";
 import type { FileFacts, Files, OpenFile } from "../base/storage.ts";
+import { OpenFiles } from "./open-files.ts";
 import { hashFile, type HashFileOptions } from "./hash-file.ts";
 import type { Layout } from "./layout.ts";
 import type { RecordTable } from "./record-table.ts";
@@ -40,11 +41,13 @@ export class Shelf {
   /** Placing and removing the files of one digest, one after the other. */
   readonly #turns = new Map<Sha256, Promise<void>>();
   readonly #proofs = new Map<Sha256, Promise<boolean>>();
+  readonly #open: OpenFiles;
 
   constructor(tools: ShelfTools, table: RecordTable, layout: Layout) {
     this.#tools = tools;
     this.table = table;
     this.#layout = layout;
+    this.#open = new OpenFiles(tools.files);
   }
 
   find(sha: Sha256): StoredFile | undefined {
@@ -126,6 +129,7 @@ export class Shelf {
     if (file === undefined) return;
     const { counters, log } = this.#tools;
     counters.add(loss === "missing" ? "cache.missing" : "cache.damaged");
+    this.#open.forget(file.path);
     log.warn(`file-${loss}`, { sha256: sha, path: file.path, name: file.names[0] });
     // The next scan shall hash an offered file again, whatever its time says.
     if (!file.owned) this.table.alsoWrite({ key: keys.offer(file.path), value: undefined });
@@ -146,6 +150,7 @@ export class Shelf {
 
   /** Removes a file, whole or unfinished, that belongs to this digest. Rejects STORAGE. */
   removeFile(sha: Sha256, path: string): Promise<void> {
+    this.#open.forget(path);
     return this.exclusive(sha, () => this.#tools.files.remove(path));
   }
 
@@ -174,10 +179,20 @@ export class Shelf {
     await Promise.all(this.#turns.values());
   }
 
+  /** Files kept open for the next reader. */
+  get keptOpen(): number {
+    return this.#open.size;
+  }
+
+  /** Lets go of files kept open. */
+  close(): void {
+    this.#open.close();
+  }
+
   async #openFile(file: StoredFile): Promise<OpenFile | undefined> {
-    const { files, log, counters } = this.#tools;
+    const { log, counters } = this.#tools;
     try {
-      const handle = await files.open(file.path);
+      const handle = await this.#open.open(file.path);
       if (handle === undefined) this.lose(file.sha256, "missing");
       return handle;
     } catch (error) {
@@ -192,6 +207,10 @@ export class Shelf {
     const facts = await handle.facts();
     const record = this.table.get(sha);
     if (record === undefined) return false;
+    if (!facts.linked) {
+      this.lose(sha, "missing");
+      return false;
+    }
     if (facts.sizeBytes !== record.sizeBytes) {
       this.lose(sha, "damaged");
       return false;

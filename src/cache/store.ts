@@ -100,6 +100,11 @@ export class Store {
     return this.#background;
   }
 
+  /** Files kept open for the next reader. */
+  get keptOpen(): number {
+    return this.#room.shelf.keptOpen;
+  }
+
   /** The whole file of this digest; also one that is committed and not yet recorded. */
   find(sha: Sha256): StoredFile | undefined {
     const pending = this.#room.commits.get(sha);
@@ -214,6 +219,7 @@ export class Store {
     await this.#room.commits.flush();
     await this.#room.shelf.allStill();
     await this.#room.shelf.table.flush();
+    this.#room.shelf.close();
   }
 
   async #openPending(sha: Sha256): Promise<OpenedFile | undefined> {

@@ -187,7 +187,7 @@ export class MemoryFiles implements Files {
       },
       facts: async () => {
         await step("facts");
-        return inode.facts();
+        return { ...inode.facts(), linked: [...this.#names.values()].includes(inode) };
       },
       close: async () => {
         if (!open) throw new Error("close on a closed file");

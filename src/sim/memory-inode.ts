@@ -31,7 +31,7 @@ export class MemoryInode {
   }
 
   facts(): FileFacts {
-    return { sizeBytes: this.#sizeBytes, mtimeMs: this.#mtimeMs };
+    return { sizeBytes: this.#sizeBytes, mtimeMs: this.#mtimeMs, linked: true };
   }
 
   bytes(): Uint8Array {

