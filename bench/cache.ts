@@ -5,7 +5,7 @@
  *
  * Servers run on the first CPU, the clients and the origin on the second; apt's own runs may use
  * all. Everything listens on loopback; everything is stopped and removed at the end. The figures go
- * to bench/results/cache.json when all measures were taken with --compare.
+ * to bench/results/cache.json when all measures were taken with --compare and at least 5 runs.
  */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, release } from "node:os";

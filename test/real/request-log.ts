@@ -18,7 +18,7 @@ export interface Knowledge {
 
 /** Reads `request` lines (key=value) of a log. */
 export function readRequests(log: string): Requests {
-  const lines = log.split("\n").filter((line) => line.includes(' request method='));
+  const lines = log.split("\n").filter((line) => line.includes(" request method="));
   const requests = lines.map((line) => ({
     path: (value(line, "url") ?? "").replace(/[?#].*$/, ""),
     status: Number(value(line, "status")),
