@@ -1,11 +1,14 @@
 /**
  * The cost of the cache: this daemon beside nginx's proxy_cache and apt-cacher-ng, in one run, with
- * the same files from the same origin. Usage: `npm run bench:cache -- [--json] [--compare]
- * [--only large,small,latency,install,update,memory] [--runs 5] [--without-ours] [--directory DIR] [--entry FILE] [--profile DIR]`.
+ * the same files from the same origin.
+ *
+ * Usage: `npm run bench:cache -- [--json] [--compare] [--against nginx,apt-cacher-ng] [--runs 5]
+ * [--only large,small,latency,install,update,memory] [--without-ours] [--directory DIR]
+ * [--entry FILE] [--profile DIR]`
  *
  * Servers run on the first CPU, the clients and the origin on the second; apt's own runs may use
  * all. Everything listens on loopback; everything is stopped and removed at the end. The figures go
- * to bench/results/cache.json when all measures were taken with --compare and at least 5 runs.
+ * to bench/results/cache.json when all measures were taken, against both, in at least 5 runs.
  */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, release } from "node:os";
