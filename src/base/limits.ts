@@ -42,7 +42,7 @@ export const limits = {
   releaseGenerations: 3,
 
   /** Received bytes that may wait for the disk or, unstored, for the slowest reader. */
-  downloadWindowBytes: 2 * MiB,
+  downloadWindowBytes: 1 * MiB,
 
   /**
    * Connections in a row that may end without progress before a transfer is given up, and the first

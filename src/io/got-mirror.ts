@@ -121,22 +121,26 @@ export class GotMirror implements Mirror {
         followRedirect: false,
         throwHttpErrors: false,
         retry: { limit: 0 },
-        // A signal of its own: got listens on it for good, and one download may ask many times.
-        signal: AbortSignal.any([signal]),
         timeout: {
           lookup: connectTimeoutMs,
           connect: connectTimeoutMs,
           response: responseTimeoutMs,
         },
       });
+      // got would listen on the signal for good; one download may ask many times.
+      const cancel = (): void => void stream.destroy(new AptP2pError("CLOSED", "cancelled"));
+      const done = (): void => signal.removeEventListener("abort", cancel);
+      signal.addEventListener("abort", cancel);
+      if (signal.aborted) cancel();
       stream.on("error", (error: Error) => {
-        reject(
-          signal.aborted ? new AptP2pError("CLOSED", "cancelled") : mirrorFailure(host, error),
-        );
+        done();
+        reject(mirrorFailure(host, error));
       });
       // The response itself is read: got's own stream on top would copy every chunk once more.
-      stream.once("response", (response: { statusCode: number }) => {
-        resolve(response as unknown as IncomingMessage);
+      stream.once("response", (given: { statusCode: number }) => {
+        const response = given as unknown as IncomingMessage;
+        response.once("close", done);
+        resolve(response);
       });
     });
   }

@@ -1,10 +1,11 @@
 import type { IncomingMessage } from "node:http";
 import { AptP2pError } from "../base/errors.ts";
 import { KiB } from "../base/units.ts";
+import { noteReceived } from "./young-garbage.ts";
 import { CUT_SHORT, mirrorFailure } from "./mirror-failure.ts";
 
 /** Bytes of a body that may wait for their reader. */
-export const BODY_AHEAD_BYTES = 512 * KiB;
+export const BODY_AHEAD_BYTES = 256 * KiB;
 
 /**
  * A body as it arrives. The chunks are handed on one by one as the socket gave them: the stream's own
@@ -71,6 +72,7 @@ export class ResponseBody implements AsyncIterable<Buffer>, AsyncIterator<Buffer
   }
 
   #take(chunk: Buffer): void {
+    noteReceived(chunk.length);
     const waiting = this.#waiting;
     if (waiting !== undefined) {
       this.#waiting = undefined;
