@@ -29,10 +29,10 @@ const MiB = 1024 * 1024;
 
 /** Packages of both archives: small, one with a tail beyond the held-back bytes, large. */
 export const packages: readonly PackageSpec[] = [
-  { name: "small", sizeBytes: 6_000 },
+  { name: "small", sizeBytes: 9_000 },
   { name: "medium", sizeBytes: 300_000 },
   { name: "large", sizeBytes: 4 * MiB },
-  ...Array.from({ length: 12 }, (_, index) => ({ name: `victim${index}`, sizeBytes: 200_000 })),
+  ...Array.from({ length: 20 }, (_, index) => ({ name: `victim${index}`, sizeBytes: 200_000 })),
 ];
 
 export async function hostileWorld(
