@@ -125,7 +125,7 @@ export function pour(socket: Socket, chunk: Buffer, boundBytes: number): void {
       left -= chunk.length;
       if (!socket.write(chunk)) return;
     }
-    if (left <= 0) socket.destroy();
+    if (left <= 0) socket.end();
   };
   socket.on("drain", more);
   more();

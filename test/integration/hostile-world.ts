@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -31,7 +31,7 @@ const MiB = 1024 * 1024;
 export const packages: readonly PackageSpec[] = [
   { name: "small", sizeBytes: 9_000 },
   { name: "medium", sizeBytes: 300_000 },
-  { name: "large", sizeBytes: 4 * MiB },
+  { name: "large", sizeBytes: 8 * MiB },
   ...Array.from({ length: 20 }, (_, index) => ({ name: `victim${index}`, sizeBytes: 200_000 })),
 ];
 
@@ -50,7 +50,9 @@ export async function hostileWorld(
   const hostile = await HostileMirror.start({
     files: (path) => fileBelow(at("hostile"), path),
   });
-  mkdirSync(at("apt"));
+  // The key counts for suites that no source names as well.
+  mkdirSync(join(at("apt"), "trusted.gpg.d"), { recursive: true });
+  copyFileSync(archive.keyringPath, join(at("apt"), "trusted.gpg.d", "kit.gpg"));
   const sources = [mirror.authority, hostile.authority].map(
     (authority) => `deb [signed-by=${archive.keyringPath}] http://${authority}/ stable main\n`,
   );
