@@ -29,44 +29,67 @@ const PREFIX = "engine!document!";
 export class Documents {
   readonly #components: DocumentsComponents;
   readonly #directory: string;
+  #turn: Promise<void> = Promise.resolve();
 
   constructor(components: DocumentsComponents, directory: string) {
     this.#components = components;
     this.#directory = directory;
   }
 
-  facts(name: string): DocumentFacts | undefined {
-    const text = this.#components.kv.get(PREFIX + name);
-    return text === undefined ? undefined : (JSON.parse(text) as DocumentFacts);
+  /** undefined also when the database cannot tell. */
+  facts(url: string): DocumentFacts | undefined {
+    try {
+      const text = this.#components.kv.get(PREFIX + url);
+      return text === undefined ? undefined : (JSON.parse(text) as DocumentFacts);
+    } catch {
+      return undefined;
+    }
   }
 
   /** The bytes, if they are still those that were saved. */
-  async read(name: string): Promise<Buffer | undefined> {
-    const facts = this.facts(name);
-    const file = facts && (await this.#components.files.open(this.#path(name)));
+  async read(url: string): Promise<Buffer | undefined> {
+    const facts = this.facts(url);
+    if (facts === undefined) return undefined;
+    const file = await this.#components.files.open(this.#path(facts.sha256));
     if (file === undefined) return undefined;
     try {
       const { sizeBytes } = await file.facts();
       if (sizeBytes > limits.documentBytes) return undefined;
       const bytes = Buffer.alloc(sizeBytes);
       await file.read(bytes, 0);
-      return sha256FromBytes(this.#components.hashes.of(bytes)) === facts?.sha256
-        ? bytes
-        : undefined;
+      const found = sha256FromBytes(this.#components.hashes.of(bytes));
+      return found === facts.sha256 ? bytes : undefined;
     } finally {
       await file.close();
     }
   }
 
-  async save(
-    name: string,
+  /** So that the mirror is not asked about a copy that is not there. */
+  async forget(url: string): Promise<void> {
+    await this.#inTurn(() => this.#components.kv.batch([{ key: PREFIX + url, value: undefined }]));
+  }
+
+  async save(url: string, bytes: Buffer, headers: Readonly<Record<string, string>>): Promise<void> {
+    await this.#inTurn(() => this.#save(url, bytes, headers));
+  }
+
+  /** One change after another: they share files. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+
+  async #save(
+    url: string,
     bytes: Buffer,
     headers: Readonly<Record<string, string>>,
   ): Promise<void> {
     const { files, hashes, kv, clock } = this.#components;
-    const path = this.#path(name);
     const sha256 = sha256FromBytes(hashes.of(bytes));
-    if (this.facts(name)?.sha256 !== sha256) {
+    const path = this.#path(sha256);
+    const before = this.facts(url);
+    if ((await files.facts(path)) === undefined) {
       const file = await files.create(`${path}.new`);
       try {
         await file.truncate(0);
@@ -84,25 +107,27 @@ export class Documents {
       ...(lastModified !== undefined && { lastModified }),
       ...(contentType !== undefined && { contentType }),
     };
-    await kv.batch([{ key: PREFIX + name, value: JSON.stringify(facts) }]);
-    await this.#forgetOldest();
+    await kv.batch([{ key: PREFIX + url, value: JSON.stringify(facts) }]);
+    if (before?.sha256 !== sha256) await this.#forgetOldest();
   }
 
+  /** Keeps the newest within the limit, and no file that nothing refers to. */
   async #forgetOldest(): Promise<void> {
-    const all: { name: string; storedAtMs: number }[] = [];
-    for await (const [key, value] of this.#components.kv.range(PREFIX)) {
-      const { storedAtMs } = JSON.parse(value) as DocumentFacts;
-      all.push({ name: key.slice(PREFIX.length), storedAtMs });
+    const { files, kv } = this.#components;
+    const all: { key: string; facts: DocumentFacts }[] = [];
+    for await (const [key, value] of kv.range(PREFIX)) {
+      all.push({ key, facts: JSON.parse(value) as DocumentFacts });
     }
-    if (all.length <= limits.documents) return;
-    all.sort((a, b) => a.storedAtMs - b.storedAtMs);
-    for (const { name } of all.slice(0, all.length - limits.documents)) {
-      await this.#components.files.remove(this.#path(name));
-      await this.#components.kv.batch([{ key: PREFIX + name, value: undefined }]);
+    all.sort((a, b) => b.facts.storedAtMs - a.facts.storedAtMs);
+    const old = all.slice(limits.documents);
+    if (old.length > 0) await kv.batch(old.map(({ key }) => ({ key, value: undefined })));
+    const used = new Set(all.slice(0, limits.documents).map(({ facts }) => facts.sha256));
+    for (const { name } of await files.list(this.#directory)) {
+      if (!used.has(name)) await files.remove(`${this.#directory}/${name}`);
     }
   }
 
-  #path(name: string): string {
-    return `${this.#directory}/${sha256FromBytes(this.#components.hashes.of(name))}`;
+  #path(sha256: string): string {
+    return `${this.#directory}/${sha256}`;
   }
 }

@@ -31,6 +31,8 @@ export interface DownloadPlan {
   readonly sink: DownloadSink;
   /** Where they go when the answer cannot be the expected file (an error page, another size). */
   readonly spare: () => DownloadSink;
+  /** See MirrorRequest. */
+  readonly urgent: boolean;
   /** Size comes from the mirror alone: it sent a wrong body before, and apt shall see how. */
   readonly suspect: boolean;
   /** Collects the body (up to `limits.documentBytes`) for `onWhole`. */
@@ -119,7 +121,12 @@ export class Download {
 
   /** Whether a reader can still start at `position`. */
   joinable(position: number): boolean {
-    return this.#error === undefined && !this.#left && this.#received.reaches(position);
+    return !this.ended && this.#received.reaches(position);
+  }
+
+  /** It has failed, or everybody has left: nobody can join any more. */
+  get ended(): boolean {
+    return this.#error !== undefined || this.#left;
   }
 
   /** Registers interest; every call is matched by one of leave(). */
@@ -190,9 +197,7 @@ export class Download {
         await this.#receive();
         const outcome = this.#judge();
         if (outcome !== undefined) return outcome;
-        await this.#plan.sink.restart();
-        this.#collected &&= [];
-        this.#collectedBytes = 0;
+        await this.#restart();
       }
     } catch (thrown) {
       const error =
@@ -204,6 +209,15 @@ export class Download {
     } finally {
       this.#cancelLinger?.();
     }
+  }
+
+  /** Throws away what is held. Nobody has been given any of it. */
+  async #restart(): Promise<void> {
+    await this.#plan.sink.restart();
+    this.#received = new Received(this.#plan.sink);
+    for (const reader of this.#readers) this.#received.addReader(reader);
+    this.#collected = this.#plan.collect ? [] : undefined;
+    this.#collectedBytes = 0;
   }
 
   /** All bytes are here → what they are; undefined: to be fetched again, unseen. */
@@ -274,11 +288,21 @@ export class Download {
       if (validator !== undefined) headers["if-range"] = validator;
     }
     const response = await this.#mirror.fetch(
-      { method: "GET", url: this.#plan.url, headers },
+      { method: "GET", url: this.#plan.url, headers, urgent: this.#plan.urgent },
       this.#abort.signal,
     );
-    const skip = await this.#place(response, held);
-    if (skip === undefined) return this.#receiveOnce();
+    let skip: number | undefined;
+    try {
+      skip = this.#place(response, held);
+    } catch (thrown) {
+      discard(response);
+      throw thrown;
+    }
+    if (skip === undefined) {
+      discard(response);
+      await this.#restart();
+      return this.#receiveOnce();
+    }
     await this.#take(response, skip);
   }
 
@@ -286,7 +310,7 @@ export class Download {
    * Fits an answer to what is held → how many of its first bytes are held already; undefined: the
    * mirror cannot go on from there, and what was held is thrown away.
    */
-  async #place(response: MirrorResponse, held: number): Promise<number | undefined> {
+  #place(response: MirrorResponse, held: number): number | undefined {
     const { status, headers } = response;
     if (held > 0 && status === 206 && this.#continues(headers, held)) {
       this.#setHead(
@@ -303,13 +327,7 @@ export class Download {
         throw new AptP2pError("CLOSED", "the mirror's file changed while it was fetched");
       }
     }
-    if (held > 0 && (status === 206 || status === 416)) {
-      response.body[Symbol.asyncIterator]()
-        .return?.()
-        .catch(() => undefined);
-      await this.#plan.sink.restart();
-      return undefined;
-    }
+    if (held > 0 && (status === 206 || status === 416)) return undefined;
     const length = Number(headers["content-length"] ?? "NaN");
     this.#setHead(response, Number.isNaN(length) ? undefined : length);
     return Math.min(held, this.#received.bytes);
@@ -356,15 +374,21 @@ export class Download {
       if (chunk.length === 0) continue;
       if (size !== undefined && this.#received.bytes + chunk.length > size) this.#tooMuch();
       this.#keep(chunk);
-      while (this.#received.full && this.#received.failure === undefined) {
-        await this.#received.room();
-      }
-      while (this.#received.full && this.#readers.size > 0 && !isAborted(signal)) {
-        await this.#received.room();
-      }
+      if (this.#received.full) await this.#makeRoom(signal);
     }
     if (size !== undefined && this.#received.bytes < size) {
       throw new AptP2pError("UPSTREAM", `the mirror sent ${this.#received.bytes} of ${size} bytes`);
+    }
+  }
+
+  /** Waits for the disk, or without one for the slowest reader. */
+  async #makeRoom(signal: AbortSignal): Promise<void> {
+    for (let turns = 0; this.#received.full && !isAborted(signal); turns += 1) {
+      const unstored = this.#received.failure !== undefined;
+      if (unstored && this.#readers.size === 0) return;
+      await this.#received.room();
+      // Never in circles without letting anybody else do something.
+      if (!unstored && turns > 0) await this.#pause(1);
     }
   }
 
@@ -396,11 +420,12 @@ export class Download {
   async #read(position: number, end: number | undefined): Promise<Buffer | undefined | null> {
     const until = Math.min(end ?? Infinity, this.#released());
     if (position < until) {
+      // From here on the body cannot be exchanged unseen, even if the reading takes a while.
+      this.#given = true;
       const bytes = await this.#received.read(position, until);
       if (bytes.length === 0) {
         throw this.#received.failure ?? new AptP2pError("STORAGE", "cannot read what was written");
       }
-      this.#given = true;
       return bytes;
     }
     if (this.#error !== undefined) throw this.#error;
@@ -442,6 +467,13 @@ export class Download {
       );
     });
   }
+}
+
+/** Ends an answer whose body nobody wants: unread, it would keep its connection. */
+function discard(response: MirrorResponse): void {
+  response.body[Symbol.asyncIterator]()
+    .return?.()
+    .catch(() => undefined);
 }
 
 /** Asked anew each time: an await may lie between. */

@@ -50,6 +50,10 @@ export interface Running {
   readonly sha256: Sha256 | undefined;
   readonly authorization: string | undefined;
   readonly startedMs: number;
+  /** Several digests would do: which one it is, only the end tells. */
+  readonly ambiguous: boolean;
+  /** Resolves when it is over and put away. */
+  readonly end: Promise<void>;
 }
 
 export interface DownloadSnapshot {
@@ -92,16 +96,25 @@ export class Downloads {
    */
   async get(wanted: Wanted): Promise<{ running: Running; shared: boolean } | undefined> {
     const key = wanted.expectations[0]?.sha256 ?? unprovenKey(wanted);
-    const existing = this.#running.get(key);
-    const running = await (existing ?? this.#start(key, wanted));
-    if (running === undefined || this.#closed) return undefined;
-    const { download } = running;
-    if (existing !== undefined) {
-      const same = running.authorization === wanted.headers["authorization"];
-      if (!same || !download.joinable(0) || this.#far(running, wanted.start)) return undefined;
+    for (;;) {
+      const existing = this.#running.get(key);
+      const running = await (existing ?? this.#start(key, wanted));
+      if (running === undefined || this.#closed) return undefined;
+      const { download } = running;
+      if (existing !== undefined && download.ended) {
+        // Its file is being put away; then it is either held, or fetched anew.
+        await running.end;
+        const { sha256 } = running;
+        if (sha256 !== undefined && this.#components.store.find(sha256)) return undefined;
+        continue;
+      }
+      if (existing !== undefined) {
+        const same = running.authorization === wanted.headers["authorization"];
+        if (!same || !download.joinable(0) || this.#far(running, wanted.start)) return undefined;
+      }
+      download.join();
+      return { running, shared: existing !== undefined };
     }
-    download.join();
-    return { running, shared: existing !== undefined };
   }
 
   /** Whether a client would wait long in silence until the download reaches its first byte. */
@@ -144,22 +157,31 @@ export class Downloads {
         sink: sink.bytes,
         spare: () => new Unstored(hashes, reason),
         suspect: suspects.has(wanted.name),
+        urgent: isIndex(wanted.name),
         // An index that cannot be stored is read from memory: what it lists is needed all the same.
         collect: wanted.document || (sink.unfinished === undefined && isIndex(wanted.name)),
       },
     );
+    let over = (): void => undefined;
+    const end = new Promise<void>((resolve) => {
+      over = resolve;
+    });
     const running: Running = {
       download,
       name: wanted.name,
       sha256: wanted.expectations[0]?.sha256,
       authorization: wanted.headers["authorization"],
       startedMs: clock.monotonicMs(),
+      ambiguous: wanted.expectations.length > 1,
+      end,
     };
     counters.add("engine.download.started");
     this.#live.add(running);
-    const end = this.#run(key, { running, wanted, unfinished: sink.unfinished });
     this.#ends.add(end);
-    end.finally(() => this.#ends.delete(end)).catch(() => undefined);
+    void this.#run(key, { running, wanted, unfinished: sink.unfinished }).finally(() => {
+      this.#ends.delete(end);
+      over();
+    });
     return running;
   }
 
@@ -171,6 +193,10 @@ export class Downloads {
     const [first] = wanted.expectations;
     try {
       if (wanted.document) throw new AptP2pError("STORAGE", "documents are small");
+      if (wanted.headers["authorization"] !== undefined) {
+        // Whoever asks next may have no right to it.
+        throw new AptP2pError("FORBIDDEN", "what needs credentials is not kept");
+      }
       const unfinished =
         first === undefined
           ? await store.spool()
@@ -206,7 +232,7 @@ export class Downloads {
             wanted.expectations.map((expectation) => expectation.sha256),
             {
               name: wanted.name,
-              scope: scopeOf(wanted, head),
+              scope: scopeOf(head),
               origin: "mirror",
               ...lastModified(head),
               ...mediaType(head),
@@ -229,7 +255,7 @@ export class Downloads {
       log.warn("document.failed", { name: wanted.name, error: errorText(thrown) });
     archive.learnDocument(wanted.name, bytes).catch(failed);
     if (wanted.headers["authorization"] === undefined) {
-      documents.save(wanted.name, bytes, head.headers).catch(failed);
+      documents.save(wanted.url, bytes, head.headers).catch(failed);
     }
   }
 
@@ -310,10 +336,9 @@ function unprovenKey({ url, headers }: Wanted): string {
 }
 
 /** What may never be shared beyond the own network: private answers and private mirrors. */
-function scopeOf(wanted: Wanted, head: Head): "public" | "local" {
+function scopeOf(head: Head): "public" | "local" {
   const control = head.headers["cache-control"] ?? "";
-  const secret = wanted.headers["authorization"] !== undefined;
-  return secret || !head.global || /\b(private|no-store)\b/i.test(control) ? "local" : "public";
+  return !head.global || /\b(private|no-store)\b/i.test(control) ? "local" : "public";
 }
 
 function lastModified(head: Head): { lastModified?: string } {

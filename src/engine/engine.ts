@@ -123,7 +123,7 @@ export class Engine {
   #sentOn(request: ClientRequest, answer: Answer): Answer {
     this.#components.counters.add("engine.sentOn");
     answer.body?.close();
-    const url = urlOf(request.target, request.target.scheme);
+    const url = this.#url(request.target);
     const moved = textAnswer(302, answer.reason ?? `the mirror answered ${answer.status}`);
     return { ...moved, headers: { ...moved.headers, location: url } };
   }
@@ -155,10 +155,11 @@ export class Engine {
     const { archive } = this.#components;
     if (DOCUMENTS.has(kind.kind)) return [];
     // A plain index name means the newest Release's content: wait for that one to be read.
-    if (kind.kind === "index" || kind.kind === "diff-index") await archive.settled(name);
+    const waits = kind.kind === "index" || kind.kind === "diff-index";
+    if (waits) await archive.settled(name);
     let expectations = archive.expectations(name);
     if (expectations.length > 0) return expectations;
-    await archive.settled(name);
+    if (!waits) await archive.settled(name);
     expectations = archive.expectations(name);
     if (expectations.length > 0 || !(await archive.listsChanged())) return expectations;
     this.#components.counters.add("engine.listsRefreshed");
@@ -236,10 +237,11 @@ export class Engine {
       conditions: expectations.length === 0,
       partial: false,
     });
-    const revalidates = document && this.#addValidators(name, headers);
+    const url = this.#url(request.target);
+    const revalidates = document && this.#addValidators(url, headers);
     const got = await this.#downloads.get({
       name,
-      url: this.#url(request.target),
+      url,
       expectations,
       headers,
       document,
@@ -253,17 +255,16 @@ export class Engine {
     try {
       const head = await until(running.download.head(), signal);
       if (revalidates && head.status === 304) {
-        const copy = await this.#copy(name, "mirror");
-        if (copy !== undefined) {
-          running.download.leave();
-          return copy;
-        }
+        const copy = await this.#copy(url, "mirror");
+        if (copy === undefined) await this.#documents.forget(url);
+        running.download.leave();
+        return copy ?? (await this.#download(request, name, work));
       }
       return this.#fromDownload(request, running, head, shared ? "shared" : "mirror");
     } catch (thrown) {
       running.download.leave();
       if (signal.aborted || !document || !this.#settings.serveStale) throw thrown;
-      const copy = await this.#copy(name, "stale");
+      const copy = await this.#copy(url, "stale");
       if (copy === undefined) throw thrown;
       return copy;
     }
@@ -285,7 +286,8 @@ export class Engine {
       return { status: head.status, headers, body, origin: "unproven", known: false };
     }
     counters.add(`engine.answered.${origin}`);
-    const validators = provenValidators(sha256, head.headers["last-modified"]);
+    const proven = provenValidators(sha256, head.headers["last-modified"]);
+    const validators = running.ambiguous ? { ...proven, etag: undefined } : proven;
     const type = contentType(name, head.headers["content-type"]);
     const size = head.sizeBytes;
     const part: Part =
@@ -316,7 +318,8 @@ export class Engine {
     const partial = !this.#mayHoldWrong(request.target.name);
     const headers = askedHeaders(request.headers, { conditions: true, partial });
     const url = this.#url(request.target);
-    const response = await mirror.fetch({ method: request.method, url, headers }, signal);
+    const { method } = request;
+    const response = await mirror.fetch({ method, url, headers, urgent: false }, signal);
     const length = response.headers["content-length"];
     const range = response.headers["content-range"];
     const bodyless = request.method === "HEAD" || response.status === 304;
@@ -338,19 +341,19 @@ export class Engine {
   }
 
   /** Lets the mirror answer 304 on behalf of our copy, unless the client has one itself. */
-  #addValidators(name: FileName, headers: Record<string, string>): boolean {
+  #addValidators(url: string, headers: Record<string, string>): boolean {
     const conditional = CONDITIONS.some((condition) => headers[condition] !== undefined);
     const forced = headers["cache-control"]?.includes("no-cache") === true;
     if (conditional || forced || headers["authorization"] !== undefined) return false;
-    const facts = this.#documents.facts(name);
+    const facts = this.#documents.facts(url);
     if (facts?.etag !== undefined) headers["if-none-match"] = facts.etag;
     if (facts?.lastModified !== undefined) headers["if-modified-since"] = facts.lastModified;
     return facts?.etag !== undefined || facts?.lastModified !== undefined;
   }
 
-  async #copy(name: FileName, why: "mirror" | "stale"): Promise<Answer | undefined> {
-    const facts = this.#documents.facts(name);
-    const bytes = await this.#documents.read(name);
+  async #copy(url: string, why: "mirror" | "stale"): Promise<Answer | undefined> {
+    const facts = this.#documents.facts(url);
+    const bytes = await this.#documents.read(url);
     if (facts === undefined || bytes === undefined) return undefined;
     this.#components.counters.add(`engine.answered.document.${why}`);
     return {

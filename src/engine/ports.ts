@@ -6,6 +6,8 @@ export interface MirrorRequest {
   /** Absolute http: or https: URL; the path is sent byte for byte. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Indexes do not queue behind packages for a connection. */
+  readonly urgent: boolean;
 }
 
 export interface MirrorResponse {

@@ -35,9 +35,22 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   ...["transfer-encoding", "upgrade"],
 ]);
 
+interface Agents {
+  readonly http: http.Agent;
+  readonly https: https.Agent;
+}
+
+interface SendOptions {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+  readonly agents: Agents;
+}
+
 export class GotMirror implements Mirror {
   readonly #settings: GotMirrorSettings;
-  readonly #agents: { http: http.Agent; https: https.Agent };
+  readonly #agents: Agents;
+  /** Connections of their own for what must not wait until large files have come. */
+  readonly #urgentAgents: Agents;
 
   constructor(settings: GotMirrorSettings) {
     this.#settings = settings;
@@ -51,19 +64,27 @@ export class GotMirror implements Mirror {
       // A response takes over its socket's mark: below it, reading goes on without a stop.
       readableHighWaterMark: BODY_AHEAD_BYTES,
     } as const;
-    this.#agents = { http: new http.Agent(options), https: new https.Agent(options) };
+    const agents = (): Agents => ({
+      http: new http.Agent(options),
+      https: new https.Agent(options),
+    });
+    this.#agents = agents();
+    this.#urgentAgents = agents();
   }
 
   close(): void {
-    this.#agents.http.destroy();
-    this.#agents.https.destroy();
+    for (const agents of [this.#agents, this.#urgentAgents]) {
+      agents.http.destroy();
+      agents.https.destroy();
+    }
   }
 
   async fetch(request: MirrorRequest, signal: AbortSignal): Promise<MirrorResponse> {
     let url = request.url;
     let headers = request.headers;
     for (let hops = 0; hops <= MAX_REDIRECTS; hops += 1) {
-      const response = await this.#sendTwice(request.method, url, { headers, signal });
+      const agents = request.urgent ? this.#urgentAgents : this.#agents;
+      const response = await this.#sendTwice(request.method, url, { headers, signal, agents });
       const location = response.headers.location;
       if (!REDIRECTS.has(response.statusCode ?? 0) || location === undefined) {
         return this.#answer(response, url);
@@ -86,11 +107,7 @@ export class GotMirror implements Mirror {
   }
 
   /** A kept connection may end just when it is used again: that says nothing about the mirror. */
-  async #sendTwice(
-    method: Method,
-    url: string,
-    options: { headers: Readonly<Record<string, string>>; signal: AbortSignal },
-  ): Promise<IncomingMessage> {
+  async #sendTwice(method: Method, url: string, options: SendOptions): Promise<IncomingMessage> {
     try {
       return await this.#send(method, url, options);
     } catch (thrown) {
@@ -103,7 +120,7 @@ export class GotMirror implements Mirror {
   #send(
     method: Method,
     url: string,
-    { headers, signal }: { headers: Readonly<Record<string, string>>; signal: AbortSignal },
+    { headers, signal, agents }: SendOptions,
   ): Promise<IncomingMessage> {
     const { connectTimeoutMs, responseTimeoutMs, userAgent, via } = this.#settings;
     const host = new URL(url).hostname.replace(/^\[|\]$/g, "");
@@ -114,8 +131,8 @@ export class GotMirror implements Mirror {
     return new Promise((resolve, reject) => {
       const stream = got.stream(url, {
         method,
-        headers: { "user-agent": userAgent, ...headers, via },
-        agent: this.#agents,
+        headers: { "user-agent": userAgent, ...headers, via: chained(headers["via"], via) },
+        agent: agents,
         dnsLookup: this.#lookup,
         decompress: false,
         followRedirect: false,
@@ -185,6 +202,11 @@ export class GotMirror implements Mirror {
       }
     });
   };
+}
+
+/** Via names all that a request went through (RFC 9110 section 7.6.3), so that loops are seen. */
+function chained(before: string | undefined, own: string): string {
+  return before === undefined ? own : `${before}, ${own}`;
 }
 
 /** An answer without a body may have given its socket back already, whatever its type says. */

@@ -49,6 +49,24 @@ export class Access {
     return undefined;
   }
 
+  /**
+   * The path of an absolute URL that names this daemon itself; undefined: it names another host.
+   * A source with our prefix under a global proxy setting makes such requests.
+   */
+  ownPath(
+    url: string,
+    {
+      localAddress,
+      localPort,
+    }: { localAddress?: string | undefined; localPort?: number | undefined },
+  ): string | undefined {
+    const match = /^http:\/\/([^/]+?)(?::(\d+))?(\/.*)$/i.exec(url);
+    const [, host = "", port = "80", path] = match ?? [];
+    if (path === undefined || Number(port) !== localPort) return undefined;
+    const name = host.toLowerCase().replace(/^\[|\]$/g, "");
+    return this.#hosts.has(name) || isLoopback(name) || name === localAddress ? path : undefined;
+  }
+
   /** Address literals pass: a web page's name can be rebound to us, a literal cannot. */
   #named(hostHeader: string): boolean {
     const host = hostHeader.toLowerCase().replace(/:\d+$/, "");

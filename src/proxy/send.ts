@@ -6,7 +6,6 @@
  * before the answers ahead of it on the same connection are out. Nothing is read ahead of a slow
  * client by more than one chunk.
  */
-import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { AptP2pError } from "../base/errors.ts";
 import type { Body } from "../engine/body.ts";
@@ -18,31 +17,34 @@ export interface Sent {
   readonly failure: unknown;
 }
 
-/** Sends; never rejects. Rejections of the first read are the caller's: see `first`. */
-export async function send(response: ServerResponse, answer: Answer): Promise<Sent> {
+/**
+ * Sends; never rejects. `gone` is the end of the client's connection: an answer that waits behind
+ * others has no connection yet, and hears of its end from nowhere else.
+ */
+export async function send(
+  response: ServerResponse,
+  answer: Answer,
+  gone: AbortSignal,
+): Promise<Sent> {
   const { body } = answer;
-  if (body === undefined) {
-    writeHead(response, answer);
-    response.end();
-    return { bytes: 0, failure: undefined };
-  }
-  let bytes = 0;
+  const sent = { bytes: 0 };
   try {
-    const first = await body.next();
+    const first = await body?.next();
     writeHead(response, answer);
-    if (first !== undefined) bytes = first.length;
-    if (first === undefined || answer.headers["content-length"] === String(first.length)) {
+    const whole = first === undefined || answer.headers["content-length"] === `${first.length}`;
+    if (first !== undefined) sent.bytes = first.length;
+    if (body !== undefined && first !== undefined && !whole) {
+      await pump({ response, gone, sent }, body, first);
+      await settled(gone, (done) => response.end(done));
+    } else {
       // The chunk's memory goes back with close(): it must be out by then.
-      await end(response, first);
-      return { bytes, failure: undefined };
+      await settled(gone, (done) => response.end(first, done));
     }
-    bytes += await pump(response, body, write(response, first));
-    await end(response);
-    return { bytes, failure: undefined };
+    return { bytes: sent.bytes, failure: undefined };
   } catch (thrown) {
-    return { bytes, failure: await giveUp(response, thrown) };
+    return { bytes: sent.bytes, failure: await giveUp(response, thrown, gone) };
   } finally {
-    body.close();
+    body?.close();
   }
 }
 
@@ -52,54 +54,62 @@ function writeHead(response: ServerResponse, { status, reason, headers }: Answer
   else response.writeHead(status, reason, all);
 }
 
-async function pump(response: ServerResponse, body: Body, first: Promise<void>): Promise<number> {
-  let sending = first;
-  let bytes = 0;
-  for (;;) {
-    const chunk = await body.next();
+interface Sending {
+  readonly response: ServerResponse;
+  readonly gone: AbortSignal;
+  readonly sent: { bytes: number };
+}
+
+async function pump({ response, gone, sent }: Sending, body: Body, first: Buffer): Promise<void> {
+  let chunk: Buffer | undefined = first;
+  while (chunk !== undefined) {
+    const next: Buffer = chunk;
+    const sending = settled(gone, (done) => response.write(next, done));
+    // Whoever does not wait for it, because reading failed, may.
+    sending.catch(() => undefined);
+    chunk = await body.next();
     // A chunk's memory is used again by the second read after it: by then it must be out.
     await sending;
-    if (chunk === undefined) return bytes;
-    bytes += chunk.length;
-    sending = write(response, chunk);
+    if (chunk !== undefined) sent.bytes += chunk.length;
   }
 }
 
-/** Rejects when the client has left. Whoever does not wait for it, because reading failed, may. */
-function write(response: ServerResponse, chunk: Buffer): Promise<void> {
-  const written = new Promise<void>((resolve, reject) => {
-    if (response.destroyed) {
-      reject(new AptP2pError("CLOSED", "the client has left"));
+/** Runs a call of the response; rejects with CLOSED when the client has left. */
+function settled(
+  gone: AbortSignal,
+  call: (done: (error?: Error | null) => void) => void,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const left = (): void => reject(new AptP2pError("CLOSED", "the client has left"));
+    if (gone.aborted) {
+      left();
       return;
     }
-    response.write(chunk, (error) => {
-      if (error instanceof Error) {
-        reject(new AptP2pError("CLOSED", "the client has left", { cause: error }));
-      } else resolve();
+    gone.addEventListener("abort", left);
+    call((error) => {
+      gone.removeEventListener("abort", left);
+      if (error instanceof Error) left();
+      else resolve();
     });
-  });
-  written.catch(() => undefined);
-  return written;
-}
-
-/** Resolves when all is handed to the system, or the client has left. */
-function end(response: ServerResponse, last?: Buffer): Promise<void> {
-  return new Promise((resolve) => {
-    response.once("close", resolve);
-    response.end(last, resolve);
   });
 }
 
 /** Before the head: an honest 502. After it: the connection ends, when this answer's turn has come. */
-async function giveUp(response: ServerResponse, thrown: unknown): Promise<unknown> {
-  if (response.destroyed) return thrown;
+async function giveUp(
+  response: ServerResponse,
+  thrown: unknown,
+  gone: AbortSignal,
+): Promise<unknown> {
+  if (response.destroyed || gone.aborted) return thrown;
   if (!response.headersSent && !(thrown instanceof AptP2pError && thrown.code === "MISMATCH")) {
-    const text = `${thrown instanceof Error ? thrown.message : String(thrown)}\n`;
+    const text = Buffer.from(`${thrown instanceof Error ? thrown.message : String(thrown)}\n`);
     response.writeHead(502, { "content-type": "text/plain", "content-length": text.length });
     response.end(text);
     return thrown;
   }
-  if (response.socket === null) await once(response, "socket").catch(() => undefined);
+  if (response.socket === null) {
+    await settled(gone, (turn) => response.once("socket", () => turn())).catch(() => undefined);
+  }
   response.destroy();
   return thrown;
 }

@@ -2,8 +2,10 @@
  * The HTTP server that apt talks to: an `express` app that hands every request to the engine. It
  * decides nothing; it keeps strangers out, bounds what a client may take, and counts.
  */
+import { setMaxListeners } from "node:events";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import express from "express";
 import { AptP2pError, errorText } from "../base/errors.ts";
 import type { Counters } from "../base/counters.ts";
@@ -38,24 +40,32 @@ export interface ProxySettings {
 /** The server, not yet listening. */
 export function proxyServer(components: ProxyComponents, settings: ProxySettings): http.Server {
   const turns = new WeakMap<Socket, Turns>();
+  const tunnels = new Set<Duplex>();
   const app = express();
   app.disable("x-powered-by");
   app.set("etag", false);
   app.use((request, response) => {
-    const turn = turns.get(request.socket) ?? new Turns();
+    const turn = turns.get(request.socket) ?? new Turns(request.socket);
     turns.set(request.socket, turn);
-    turn.take(request.socket, () => handle(components, settings, request, response));
+    turn.take((gone) => handle({ components, settings, gone }, request, response));
   });
   const server = http.createServer({ ...matchedPrototypes(app), ...SERVER_OPTIONS }, app);
   server.maxConnections = settings.maxConnections;
   server.timeout = limits.clientStallMs;
   server.keepAliveTimeout = limits.clientIdleMs;
   server.on("connect", (request, socket, head) => {
-    tunnel(components, request, socket, head).catch((thrown: unknown) => {
+    tunnel({ ...components, tunnels }, request, socket, head).catch((thrown: unknown) => {
       components.log.error("tunnel.broken", { error: errorText(thrown) });
       socket.destroy();
     });
   });
+  server.on("error", (error) => components.log.error("server.error", { error: errorText(error) }));
+  // A tunnel is no connection of the server's any more, but it ends with them.
+  const closeRequests = server.closeAllConnections.bind(server);
+  server.closeAllConnections = (): void => {
+    closeRequests();
+    for (const end of tunnels) end.destroy();
+  };
   return server;
 }
 
@@ -83,42 +93,56 @@ function matchedPrototypes(app: express.Express): http.ServerOptions {
 
 /** A connection's pipelined requests: so many at once, so many in the queue. */
 class Turns {
+  readonly #socket: Socket;
+  /** The connection's end. An answer whose turn never came hears of it in no other way. */
+  readonly #gone = new AbortController();
   #running = 0;
-  readonly #queue: (() => Promise<void>)[] = [];
+  #queue: ((gone: AbortSignal) => Promise<void>)[] = [];
 
-  take(socket: Socket, work: () => Promise<void>): void {
-    if (this.#running < limits.pipelinedAtOnce) void this.#run(work);
-    else if (this.#queue.length < limits.pipelinedWaiting) this.#queue.push(work);
-    else socket.destroy();
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    // Every answer under way listens, and each writes in pieces.
+    setMaxListeners(0, this.#gone.signal);
+    socket.once("close", () => {
+      this.#queue = [];
+      // With a reason of its own the signal need not make one, stack trace and all.
+      this.#gone.abort("the client has left");
+    });
   }
 
-  async #run(work: () => Promise<void>): Promise<void> {
+  take(work: (gone: AbortSignal) => Promise<void>): void {
+    if (this.#running < limits.pipelinedAtOnce) void this.#run(work);
+    else if (this.#queue.length < limits.pipelinedWaiting) this.#queue.push(work);
+    else this.#socket.destroy();
+  }
+
+  async #run(work: (gone: AbortSignal) => Promise<void>): Promise<void> {
     this.#running += 1;
-    await work();
+    await work(this.#gone.signal);
     this.#running -= 1;
     const next = this.#queue.shift();
     if (next !== undefined) void this.#run(next);
   }
 }
 
+interface Setting {
+  readonly components: ProxyComponents;
+  readonly settings: ProxySettings;
+  readonly gone: AbortSignal;
+}
+
 /** One request from head to end. Never rejects. */
 async function handle(
-  components: ProxyComponents,
-  settings: ProxySettings,
+  { components, settings, gone }: Setting,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   const { clock, counters, log } = components;
   const startMs = clock.monotonicMs();
   counters.add("proxy.requests");
-  const gone = new AbortController();
-  response.once("close", () => {
-    // With a reason of its own the signal need not make one, stack trace and all.
-    if (!response.writableFinished) gone.abort("the client has left");
-  });
   let answer: Answer;
   try {
-    answer = await answerTo(components, request, gone.signal);
+    answer = await answerTo(components, request, gone);
   } catch (thrown) {
     if (!(thrown instanceof AptP2pError && thrown.code === "CLOSED")) {
       log.error("request.broken", { url: request.url, error: errorText(thrown) });
@@ -126,10 +150,10 @@ async function handle(
     response.destroy();
     return;
   }
-  const sent = await send(response, answer);
+  const sent = await send(response, answer, gone);
   counters.add(`proxy.bytes.${answer.origin}`, sent.bytes);
   if (sent.failure !== undefined) {
-    counters.add(gone.signal.aborted ? "proxy.clientLeft" : "proxy.cut");
+    counters.add(gone.aborted ? "proxy.clientLeft" : "proxy.cut");
   }
   if (!settings.logRequests()) return;
   log.info("request", {
@@ -163,7 +187,9 @@ async function answerTo(
     return problem;
   }
   if (url === "/") return pageAnswer(await page());
-  const target = parseTarget(url);
+  // A prefix source under a global proxy: apt asks us, as a proxy, for ourselves.
+  const own = access.ownPath(url, socket);
+  const target = parseTarget(own ?? url);
   if (target === undefined) {
     counters.add("proxy.refused.400");
     return textAnswer(400, "the request names no mirror: use http://localhost:9977/HOST/PATH");
@@ -171,7 +197,7 @@ async function answerTo(
   const asked: ClientRequest = {
     method: method as "GET" | "HEAD",
     target,
-    prefixed: url.startsWith("/"),
+    prefixed: own !== undefined || url.startsWith("/"),
     headers: headers as Readonly<Record<string, string | undefined>>,
   };
   return engine.answer(asked, signal);

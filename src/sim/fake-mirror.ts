@@ -37,6 +37,8 @@ export class FakeMirror implements Mirror {
   readonly files = new Map<string, Buffer>();
   readonly faults = new Map<string, Fault[]>();
   sentBytes = 0;
+  /** Bodies that were begun and neither read to the end nor closed. */
+  openBodies = 0;
   readonly #clock: Clock;
   readonly #bytesPerMs: number;
 
@@ -87,7 +89,33 @@ export class FakeMirror implements Mirror {
     };
   }
 
-  async *#body(
+  #body(bytes: Buffer, cutAtBytes: number | undefined, signal: AbortSignal): AsyncIterable<Buffer> {
+    this.openBodies += 1;
+    let open = true;
+    const close = (): void => {
+      if (open) this.openBodies -= 1;
+      open = false;
+    };
+    const chunks = this.#chunks(bytes, cutAtBytes, signal);
+    return {
+      [Symbol.asyncIterator]: () => ({
+        next: async () => {
+          const step = await chunks.next().catch((thrown: unknown) => {
+            close();
+            throw thrown;
+          });
+          if (step.done === true) close();
+          return step;
+        },
+        return: () => {
+          close();
+          return chunks.return();
+        },
+      }),
+    };
+  }
+
+  async *#chunks(
     bytes: Buffer,
     cutAtBytes: number | undefined,
     signal: AbortSignal,

@@ -72,7 +72,7 @@ describe("GotMirror", () => {
   const mirror = new GotMirror(settings);
   const quiet = () => new AbortController().signal;
   const get = (path: string, headers: Record<string, string> = {}, signal = quiet()) =>
-    mirror.fetch({ method: "GET", url: base + path, headers }, signal);
+    mirror.fetch({ method: "GET", url: base + path, headers, urgent: false }, signal);
 
   before((done) => {
     server = http.createServer((request, response) => {
@@ -162,7 +162,8 @@ describe("GotMirror", () => {
   });
 
   it("says in words why there is no connection", async () => {
-    const fetch = (url: string) => mirror.fetch({ method: "GET", url, headers: {} }, quiet());
+    const fetch = (url: string) =>
+      mirror.fetch({ method: "GET", url, headers: {}, urgent: false }, quiet());
     await assert.rejects(fetch("http://127.0.0.1:1/"), code("UPSTREAM", /connection refused/));
     await assert.rejects(fetch("http://no.invalid/"), code("UPSTREAM", /no.invalid/));
     await assert.rejects(fetch("http://127.0.0.9/"), code("FORBIDDEN", /allow_upstreams/));

@@ -138,6 +138,46 @@ describe("proxyServer()", () => {
     await until(() => left);
   });
 
+  it("lets go of every answer that waits in line when the client dies", async () => {
+    const closed: string[] = [];
+    const port = await serve(({ target }) =>
+      target.path === "/0"
+        ? Promise.resolve({ ...text("x"), headers: { "content-length": "9" }, body: never() })
+        : Promise.resolve({
+            ...text("x"),
+            body: { ...breaking("part"), close: () => void closed.push(target.path) },
+          }),
+    );
+    const paths = Array.from({ length: 10 }, (_, index) => `/${index}`);
+    const socket = net.connect(port, "127.0.0.1", () => socket.write(paths.map(get).join("")));
+    await until(() => counters.get("proxy.requests") === 10);
+    socket.destroy();
+    await until(() => closed.length === 9);
+  });
+
+  it("closes tunnels with its connections", async () => {
+    const far = net.createServer(nothing);
+    farPort = await listening(far);
+    const port = await serve(() => Promise.resolve(text("x")));
+    const near = net.connect(port, "127.0.0.1");
+    near.on("error", nothing);
+    near.write("CONNECT far.example:443 HTTP/1.1\r\nHost: far.example\r\n\r\n");
+    await until(() => counters.get("proxy.tunnel.opened") === 1);
+    const over = new Promise((resolve) => server?.close(resolve));
+    server?.closeAllConnections();
+    await over;
+    far.close();
+  });
+
+  it("understands a request that names itself, as a proxied prefix source does", async () => {
+    const port = await serve(({ target, prefixed }) =>
+      Promise.resolve(text(`${target.authority} ${prefixed}`)),
+    );
+    const request = `GET http://localhost:${port}/m.example/x HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+    const reply = await talk(port, request, (all) => all.includes("true"));
+    assert.match(reply, /m\.example true/);
+  });
+
   it("takes GET and HEAD without a body, in bounds", async () => {
     const port = await serve(() => Promise.resolve(text("x")));
     const host = "Host: localhost\r\n";
@@ -208,6 +248,11 @@ function breaking(...parts: string[]): Body {
     },
     close: nothing,
   };
+}
+
+/** A body that never comes. */
+function never(): Body {
+  return { next: () => new Promise(nothing), close: nothing };
 }
 
 /** `bytes` times y, in small chunks over many turns. */

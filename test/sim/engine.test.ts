@@ -18,9 +18,11 @@ import { SeededRandom } from "../../src/sim/seeded-random.ts";
 const BASE = "http://mirror.example/debian";
 const SMALL = "pool/main/s/small_1_all.deb";
 const BIG = "pool/main/b/big_1_all.deb";
+const HUGE = "pool/main/h/huge_1_all.deb";
 const contents = new Map([
   [SMALL, bytes(9 * KiB, 1)],
   [BIG, bytes(1500 * KiB, 2)],
+  [HUGE, bytes(5000 * KiB, 3)],
 ]);
 const quiet = (): AbortSignal => new AbortController().signal;
 
@@ -108,6 +110,63 @@ describe("Engine.answer()", () => {
     assert.equal(answer.status, 200);
     assert.ok(body.equals(content(SMALL)));
     assert.equal(asked(world, SMALL).length, 2);
+  });
+
+  it("never mixes a wrong beginning with the right rest, however slow the disk is", async () => {
+    // An earlier run left a wrong beginning; the mirror is honest now.
+    const dead = Array<Fault>(2).fill({ refuse: true });
+    const lie = { flipAtByte: 10, cutAtBytes: 1100 * KiB };
+    const world = await learned({ faults: { [BIG]: [lie, ...dead] } });
+    await assert.rejects(drain(world, await open(world, BIG)));
+    await idle(world, minute);
+    for (let turn = 0; turn < 20; turn += 1) {
+      const answer = await open(world, BIG);
+      // All readers begin at once, while the transfer may end at any moment.
+      const body = await drain(world, answer).catch(() => undefined);
+      if (body !== undefined) assert.ok(body.equals(content(BIG)), `wrong bytes, turn ${turn}`);
+    }
+    assert.ok((await get(world, BIG)).body.equals(content(BIG)));
+  });
+
+  it("survives a mirror that lies differently each time about a large file nobody reads", async () => {
+    const lies = [100, 200, 300, 400].map((flipAtByte) => ({ flipAtByte }));
+    const world = await learned({ bytesPerMs: 1000, faults: { [HUGE]: lies } });
+    await assert.rejects(drain(world, await open(world, HUGE)));
+    await idle(world, 5 * minute);
+    const { body } = await get(world, HUGE);
+    assert.equal(body.length, content(HUGE).length);
+    assert.equal(world.engine.downloads().length, 0);
+  });
+
+  it("closes the answers to a resume that do not fit", async () => {
+    const url = "dists/stable/unknown.bin";
+    const cut = { cutAtBytes: 100 * KiB };
+    const other = {
+      headers: { "last-modified": "Sun, 02 Aug 2026 12:00:00 GMT" },
+      ignoreRange: true,
+    };
+    const world = await learned({ faults: { [url]: [cut, other] } });
+    world.mirror.files.set(`${BASE}/${url}`, content(BIG));
+    await assert.rejects(drain(world, await open(world, url)), /changed/);
+    assert.equal(world.mirror.openBodies, 0);
+  });
+
+  it("asks again without conditions when its own copy of a Release has gone", async () => {
+    const world = await learned();
+    for (const path of world.files.paths.filter((each) => each.startsWith("/state/documents/"))) {
+      await world.files.remove(path);
+    }
+    const { answer, body } = await get(world, "dists/stable/Release");
+    assert.equal(answer.status, 200);
+    assert.match(body.toString(), /Suite: stable/);
+  });
+
+  it("keeps nothing that needed credentials", async () => {
+    const world = await learned();
+    const authorization = "Basic eDp5";
+    assert.ok((await get(world, BIG, { authorization })).body.equals(content(BIG)));
+    world.mirror.faults.set(`${BASE}/${BIG}`, [{ status: 401 }]);
+    assert.equal((await get(world, BIG)).answer.status, 401);
   });
 
   it("passes a mirror through that insists on the same wrong bytes, and keeps nothing", async () => {
