@@ -115,7 +115,7 @@ describe("the daemon against hostile clients", function () {
       socket.write(answer("302 Found", { location: `http://${own}/${other}/loop` }));
     });
     const loops = [
-      ...[`/${own}/${other}/x`, `http://${own}/${other}/x`, `/127.1:${port}/${other}/x`],
+      ...[`/${own}/${other}/x`, `http://${own}/${own}/${other}/x`, `/127.1:${port}/${other}/x`],
       ...[
         `/${own}/${own}/${own}/${other}/x`,
         `/0x7f000001:${port}/${other}/x`,
