@@ -54,6 +54,13 @@ export const limits = {
   /** A client that resumes may wait this long for a running download to reach its first byte. */
   aheadMs: 5 * second,
 
+  /** A download from another mirror is shared only if it has kept this pace, after this time. */
+  foreignBytesPerSecond: 64 * KiB,
+  foreignPatienceMs: 2 * second,
+
+  /** A body of unknown length may outgrow what the archive lists by this, for apt to see it. */
+  excessBytes: 1 * MiB,
+
   /** A download that nobody waits for any more goes on this long: apt comes back within seconds. */
   lingerMs: 30 * second,
 

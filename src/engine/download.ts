@@ -338,6 +338,11 @@ export class Download {
     const range = parseContentRange(headers["content-range"]);
     const size = this.sizeBytes;
     const sameSize = size === undefined || (range?.total ?? size) === size;
+    if (!this.#provable) {
+      // Without a digest the mirror's own marks must say that it is the same file.
+      const { etag, "last-modified": date } = this.#head?.headers ?? {};
+      if (headers["etag"] !== etag || headers["last-modified"] !== date) return false;
+    }
     return range?.start === held && sameSize && headers["content-encoding"] === undefined;
   }
 
@@ -372,13 +377,20 @@ export class Download {
       const chunk = skip > 0 ? piece.subarray(Math.min(skip, piece.length)) : piece;
       skip -= piece.length - chunk.length;
       if (chunk.length === 0) continue;
-      if (size !== undefined && this.#received.bytes + chunk.length > size) this.#tooMuch();
+      if (this.#received.bytes + chunk.length > (size ?? this.#mostBytes())) this.#tooMuch();
       this.#keep(chunk);
       if (this.#received.full) await this.#makeRoom(signal);
     }
     if (size !== undefined && this.#received.bytes < size) {
       throw new AptP2pError("UPSTREAM", `the mirror sent ${this.#received.bytes} of ${size} bytes`);
     }
+  }
+
+  /** Of a body whose length nobody told. */
+  #mostBytes(): number {
+    if (!this.#provable) return Infinity;
+    const sizes = this.#plan.accepted.map(({ sizeBytes }) => sizeBytes ?? Infinity);
+    return Math.max(...sizes) + limits.excessBytes;
   }
 
   /** Waits for the disk, or without one for the slowest reader. */

@@ -10,6 +10,7 @@ import { limits } from "../base/limits.ts";
 import type { Counters } from "../base/counters.ts";
 import type { Clock, Hashes, Log } from "../base/ports.ts";
 import type { Sha256 } from "../base/sha256.ts";
+import { second } from "../base/units.ts";
 import type { Store } from "../cache/store.ts";
 import type { Unfinished } from "../cache/unfinished.ts";
 import type { Documents } from "./documents.ts";
@@ -50,6 +51,9 @@ export interface Running {
   readonly sha256: Sha256 | undefined;
   readonly authorization: string | undefined;
   readonly startedMs: number;
+  readonly url: string;
+  /** The mirror has sent a wrong body of it before. */
+  readonly doubtful: boolean;
   /** Several digests would do: which one it is, only the end tells. */
   readonly ambiguous: boolean;
   /** Resolves when it is over and put away. */
@@ -108,13 +112,26 @@ export class Downloads {
         if (sha256 !== undefined && this.#components.store.find(sha256)) return undefined;
         continue;
       }
-      if (existing !== undefined) {
-        const same = running.authorization === wanted.headers["authorization"];
-        if (!same || !download.joinable(0) || this.#far(running, wanted.start)) return undefined;
-      }
+      if (existing !== undefined && !this.#welcome(running, wanted)) return undefined;
       download.join();
       return { running, shared: existing !== undefined };
     }
+  }
+
+  /** Whether a request is served well by a download that another one has started. */
+  #welcome(running: Running, wanted: Wanted): boolean {
+    const same = running.authorization === wanted.headers["authorization"];
+    const fits = same && running.download.joinable(0) && !this.#far(running, wanted.start);
+    return fits && (originOf(running.url) === originOf(wanted.url) || !this.#foreign(running));
+  }
+
+  /** Another mirror's client has no part in a download whose mirror is doubtful or slow. */
+  #foreign({ download, doubtful, startedMs }: Running): boolean {
+    const elapsedMs = this.#components.clock.monotonicMs() - startedMs;
+    const slow =
+      elapsedMs > limits.foreignPatienceMs &&
+      download.receivedBytes < limits.foreignBytesPerSecond * (elapsedMs / second);
+    return doubtful || slow;
   }
 
   /** Whether a client would wait long in silence until the download reaches its first byte. */
@@ -172,6 +189,8 @@ export class Downloads {
       sha256: wanted.expectations[0]?.sha256,
       authorization: wanted.headers["authorization"],
       startedMs: clock.monotonicMs(),
+      url: wanted.url,
+      doubtful: suspects.has(wanted.name),
       ambiguous: wanted.expectations.length > 1,
       end,
     };
@@ -221,6 +240,7 @@ export class Downloads {
       onReceived: (bytes) => counters.add("engine.bytes.fromMirror", bytes),
       onMismatch: (digest) => {
         const verdict = suspects.strike(wanted.name, digest);
+        for (const { sha256 } of wanted.expectations) suspects.note(sha256);
         counters.add(`engine.mismatch.${verdict}`);
         log.warn("mirror.mismatch", { name: wanted.name, got: digest, verdict });
         return verdict;
@@ -254,7 +274,9 @@ export class Downloads {
     const failed = (thrown: unknown): void =>
       log.warn("document.failed", { name: wanted.name, error: errorText(thrown) });
     archive.learnDocument(wanted.name, bytes).catch(failed);
-    if (wanted.headers["authorization"] === undefined) {
+    // A login page in place of a Release must not become the copy that a later 304 stands for.
+    const credible = CREDIBLE[classify(wanted.name).kind]?.test(bytes.toString("latin1")) === true;
+    if (credible && wanted.headers["authorization"] === undefined) {
       documents.save(wanted.url, bytes, head.headers).catch(failed);
     }
   }
@@ -300,9 +322,16 @@ export class Downloads {
   /** The mirror gets a second chance at once, before apt comes back for it. */
   #refetch(key: string, wanted: Wanted): void {
     this.#components.counters.add("engine.download.refetched");
-    this.#start(key, { ...wanted, start: 0 }).catch((thrown: unknown) => {
-      this.#components.log.warn("refetch.failed", { name: wanted.name, error: errorText(thrown) });
-    });
+    this.#start(key, { ...wanted, start: 0 })
+      .then((running) => {
+        // If nobody comes back for it, it ends like any download that was left.
+        running?.download.join();
+        running?.download.leave();
+      })
+      .catch((thrown: unknown) => {
+        const error = errorText(thrown);
+        this.#components.log.warn("refetch.failed", { name: wanted.name, error });
+      });
   }
 
   #logEnd({ name, download, startedMs }: Running, outcome: Outcome): void {
@@ -318,6 +347,15 @@ export class Downloads {
   }
 }
 
+/** What a document of each kind contains, if it is one. */
+const CREDIBLE: Readonly<Record<string, RegExp>> = {
+  inrelease: /^(?:SHA256|SHA512):/m,
+  release: /^(?:SHA256|SHA512):/m,
+  "release-signature": /^-----BEGIN PGP SIGNATURE-----/m,
+  sums: /^[0-9a-f]{64} [ *]/m,
+  "sums-signature": /^-----BEGIN PGP SIGNATURE-----/m,
+};
+
 function isIndex(name: FileName): boolean {
   return classify(name).kind !== "file";
 }
@@ -329,6 +367,10 @@ function inMemory(bytes: Buffer): Promise<AsyncIterable<Buffer>> {
     yield bytes;
   };
   return Promise.resolve(stream());
+}
+
+function originOf(url: string): string {
+  return url.split("/", 3).join("/");
 }
 
 function unprovenKey({ url, headers }: Wanted): string {

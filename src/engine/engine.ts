@@ -308,7 +308,10 @@ export class Engine {
   }
 
   #mayHoldWrong(name: FileName | undefined): boolean {
-    return name !== undefined && this.#suspects.has(name);
+    if (name === undefined) return false;
+    if (this.#suspects.has(name)) return true;
+    const expectations = this.#components.archive.expectations(name);
+    return expectations.some(({ sha256 }) => this.#suspects.has(sha256));
   }
 
   /** Passes the request on, and the answer back, as they are. */

@@ -36,7 +36,14 @@ export class Suspects {
     return before?.lastDigest === digest || strikes >= PATIENCE ? "pass" : "refetch";
   }
 
-  /** Whether some client may hold a wrong beginning of this name. */
+  /** Notes what those wrong bytes were passed on as: other names of it may share the beginning. */
+  note(digest: Sha256): void {
+    const before = this.#current(digest);
+    const strikes = (before?.strikes ?? 0) + 1;
+    this.#names.set(digest, { lastDigest: digest, strikes, atMs: this.#clock.monotonicMs() });
+  }
+
+  /** Whether some client may hold a wrong beginning of this name, or of this digest. */
   has(name: string): boolean {
     return this.#current(name) !== undefined;
   }

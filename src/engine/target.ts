@@ -44,7 +44,7 @@ function target(scheme: "http" | "https", rawAuthority: string, rest: string): T
   const authority = port === standard ? parts.host : `${parts.host}:${port}`;
   const path = rest.startsWith("/") ? rest : `/${rest}`;
   // A fragment is never sent to a server, and raw spaces or controls never reach here.
-  if (path.includes("#")) return undefined;
+  if (path.includes("#") || !URL.canParse(`${scheme}://${authority}/`)) return undefined;
   return { scheme, authority, path, name: toFileName(authority, path, scheme) };
 }
 

@@ -153,9 +153,20 @@ export class GotMirror implements Mirror {
         done();
         reject(mirrorFailure(host, error));
       });
+      // Nobody asked for another protocol; left alone, the answer would never end.
+      stream.once("request", (request: http.ClientRequest) => {
+        request.once("upgrade", (_response, socket: Socket) => {
+          socket.destroy();
+          stream.destroy(new AptP2pError("UPSTREAM", `${host} wants to change the protocol`));
+        });
+      });
       // The response itself is read: got's own stream on top would copy every chunk once more.
       stream.once("response", (given: { statusCode: number }) => {
         const response = given as unknown as IncomingMessage;
+        if (given.statusCode < 200) {
+          stream.destroy(new AptP2pError("UPSTREAM", `${host} answered ${given.statusCode}`));
+          return;
+        }
         response.once("close", done);
         resolve(response);
       });

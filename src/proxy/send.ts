@@ -29,6 +29,8 @@ export async function send(
   const { body } = answer;
   const sent = { bytes: 0 };
   try {
+    // Nothing is read for an answer that waits behind others: it would only lie in memory.
+    if (response.socket === null && body !== undefined) await turnOf(response, gone);
     const first = await body?.next();
     writeHead(response, answer);
     const whole = first === undefined || answer.headers["content-length"] === `${first.length}`;
@@ -94,6 +96,11 @@ function settled(
   });
 }
 
+/** Resolves when the answers ahead on the same connection are out. */
+function turnOf(response: ServerResponse, gone: AbortSignal): Promise<void> {
+  return settled(gone, (turn) => response.once("socket", () => turn()));
+}
+
 /** Before the head: an honest 502. After it: the connection ends, when this answer's turn has come. */
 async function giveUp(
   response: ServerResponse,
@@ -108,8 +115,9 @@ async function giveUp(
     return thrown;
   }
   if (response.socket === null) {
-    await settled(gone, (turn) => response.once("socket", () => turn())).catch(() => undefined);
+    await turnOf(response, gone).catch(() => undefined);
   }
-  response.destroy();
+  // What the answers ahead still have on its way goes out first.
+  response.socket?.destroySoon();
   return thrown;
 }

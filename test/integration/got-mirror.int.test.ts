@@ -44,6 +44,9 @@ const routes: Record<string, Handler> = {
     if (hangUps === 1) request.socket.destroy();
     else response.end("here");
   },
+  "/upgrade": (request) => {
+    request.socket.write("HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n");
+  },
   "/unchanged": (_request, response) => response.writeHead(304).end(),
   "/to-echo": (_request, response) => response.writeHead(302, { location: "/echo" }).end(),
   "/to-forbidden": (_request, response) =>
@@ -136,6 +139,10 @@ describe("GotMirror", () => {
       assert.equal(response.status, 304);
       assert.equal((await bodyOf(response.body)).length, 0);
     }
+  });
+
+  it("takes a change of protocol as the mirror's failure", async () => {
+    await assert.rejects(get("/upgrade"), code("UPSTREAM", /change the protocol/));
   });
 
   it("follows redirects, but only to addresses and schemes that are allowed", async () => {

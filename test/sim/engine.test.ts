@@ -161,6 +161,34 @@ describe("Engine.answer()", () => {
     assert.match(body.toString(), /Suite: stable/);
   });
 
+  it("does not read on for ever when nobody comes back", async () => {
+    const endless = { headers: { "content-length": undefined }, body: content(HUGE) };
+    const world = await learned({ bytesPerMs: 100, faults: { [BIG]: [endless, endless] } });
+    await assert.rejects(drain(world, await open(world, BIG)));
+    await idle(world, 5 * minute);
+    assert.equal(world.engine.downloads().length, 0);
+    assert.ok(world.mirror.sentBytes < 2 * content(BIG).length + 3 * 1024 * KiB);
+  });
+
+  it("keeps no login page as the copy of a Release", async () => {
+    const world = await learned();
+    const url = `${BASE}/dists/stable/Release`;
+    world.mirror.faults.set(url, [{ body: Buffer.from("<html>log in</html>") }]);
+    await get(world, "dists/stable/Release", { "cache-control": "no-cache" });
+    await idle(world, minute);
+    const { body } = await get(world, "dists/stable/Release");
+    assert.match(body.toString(), /^Suite: stable/);
+  });
+
+  it("never joins the rest of one file to the beginning of another", async () => {
+    const url = "dists/stable/unknown.bin";
+    const cut = { cutAtBytes: 100 * KiB, headers: { etag: '"one"' } };
+    const other = { headers: { etag: '"two"' } };
+    const world = await learned({ faults: { [url]: [cut, other, other, other] } });
+    world.mirror.files.set(`${BASE}/${url}`, content(BIG));
+    await assert.rejects(drain(world, await open(world, url)));
+  });
+
   it("keeps nothing that needed credentials", async () => {
     const world = await learned();
     const authorization = "Basic eDp5";

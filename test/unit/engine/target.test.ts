@@ -38,7 +38,14 @@ describe("parseTarget()", () => {
 
   it("refuses what names no host", () => {
     const wrong = ["/", "", "*", "http:///x", "http://user:pw@host/x", "/ho st/x", "ftp://h/x"];
-    for (const text of [...wrong, "http://h:0/x", "http://h:99999/x", "/-/x", "http://h/x#y"]) {
+    for (const text of [
+      ...wrong,
+      "http://h:0/x",
+      "http://h:99999/x",
+      "/-/x",
+      "http://h/x#y",
+      "http://1.2.3.4.5/x",
+    ]) {
       assert.equal(parseTarget(text), undefined, text);
     }
   });
