@@ -62,7 +62,8 @@ export class Sources {
 
   /** Hosts (without ports) that a source names; those may be dialled wherever they are. */
   hosts(): ReadonlySet<string> {
-    return new Set(this.#entries.map(({ host }) => host));
+    // Without the brackets of an IPv6 literal, as everybody asks who has the address in hand.
+    return new Set(this.#entries.map(({ host }) => host.replace(/^\[|\]$/g, "")));
   }
 
   /** What the sources say about the Release in `directory`; undefined if they do not name it. */

@@ -73,7 +73,8 @@ export class Growing {
   /** See Store.spool. */
   async spool(): Promise<Unfinished> {
     this.#assertOpen();
-    const claim = await this.#space.claim(limits.claimStepBytes);
+    // What is thrown away at its end must not cost what is kept.
+    const claim = await this.#space.claimSpare(limits.claimStepBytes);
     const path = this.#room.layout.scratch("spool");
     const file = this.#new({ key: undefined, sizeBytes: undefined, path, claim });
     this.#spools.add(file);

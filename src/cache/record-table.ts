@@ -28,6 +28,8 @@ export class RecordTable {
   readonly #touched = new Map<Sha256, number>();
   readonly #hot = new BoundedMap<Sha256, FileRecord>(limits.hotRecords);
   #others: KeyValueChange[] = [];
+  /** Said once; a restart repairs the database. */
+  #unreadable = false;
   /** Grows with every change. */
   #changes = 0;
   #writing: Promise<void> = Promise.resolve();
@@ -110,10 +112,21 @@ export class RecordTable {
     if (this.#dirty.has(sha)) return this.#dirty.get(sha);
     const hot = this.#hot.get(sha);
     if (hot !== undefined) return hot;
-    const text = this.#kv.get(keys.file(sha));
+    const text = this.#read(keys.file(sha));
     const record = text === undefined ? undefined : decodeFile(text);
     if (record !== undefined) this.#hot.set(sha, record);
     return record;
+  }
+
+  /** A database that cannot be read holds nothing, as far as anybody can tell. */
+  #read(key: string): string | undefined {
+    try {
+      return this.#kv.get(key);
+    } catch (error) {
+      if (!this.#unreadable) this.#log.error("records-unreadable", { error: errorText(error) });
+      this.#unreadable = true;
+      return undefined;
+    }
   }
 
   #change(sha: Sha256, record: FileRecord | undefined): void {

@@ -58,13 +58,19 @@ export class Space {
    * AptP2pError NO_SPACE, or with what the file system says.
    */
   async claim(bytes: number, writtenBytes = 0): Promise<Claim> {
-    await this.#make(bytes, writtenBytes);
-    return new Claim(this, bytes, writtenBytes);
+    await this.#make({ bytes, writtenBytes, evicts: true });
+    return new Claim(this, { bytes, writtenBytes, evicts: true });
   }
 
-  /** For Claim: `bytes` more, of which `writtenBytes` need no free space. */
-  async grow(bytes: number, writtenBytes: number): Promise<void> {
-    await this.#make(bytes, writtenBytes);
+  /** Claims room that is free already: nothing stored goes for it, now or when it grows. */
+  async claimSpare(bytes: number): Promise<Claim> {
+    await this.#make({ bytes, writtenBytes: 0, evicts: false });
+    return new Claim(this, { bytes, writtenBytes: 0, evicts: false });
+  }
+
+  /** For Claim: `bytes` more. */
+  async grow(bytes: number, evicts: boolean): Promise<void> {
+    await this.#make({ bytes, writtenBytes: 0, evicts });
   }
 
   /** For Claim: claimed bytes have been written. */
@@ -83,14 +89,15 @@ export class Space {
     this.#sample = undefined;
   }
 
-  async #make(bytes: number, writtenBytes: number): Promise<void> {
+  async #make(wish: Wish): Promise<void> {
+    const { bytes } = wish;
     if (bytes > this.#settings.quotaBytes) throw tooLarge(bytes, this.#settings.quotaBytes);
-    const turn = this.#turn.then(() => this.#makeInTurn(bytes, writtenBytes));
+    const turn = this.#turn.then(() => this.#makeInTurn(wish));
     this.#turn = turn.catch(() => undefined);
     await turn;
   }
 
-  async #makeInTurn(bytes: number, writtenBytes: number): Promise<void> {
+  async #makeInTurn({ bytes, writtenBytes, evicts }: Wish): Promise<void> {
     const newBytes = bytes - writtenBytes;
     if (this.#sampleIsOld()) await this.#takeSample();
     let lackBytes = this.#lack(bytes, newBytes);
@@ -98,7 +105,7 @@ export class Space {
       await this.#takeSample();
       lackBytes = this.#lack(bytes, newBytes);
     }
-    if (lackBytes > 0) {
+    if (lackBytes > 0 && evicts) {
       const slackBytes = Math.floor(this.#settings.quotaBytes * limits.evictionSlackShare);
       const freedBytes = await this.#needs.evict(lackBytes, lackBytes + slackBytes);
       if (freedBytes > 0) await this.#takeSample();
@@ -143,17 +150,27 @@ export class Space {
   }
 }
 
+interface Wish {
+  readonly bytes: number;
+  /** Of these on the disk already. */
+  readonly writtenBytes: number;
+  /** Whether stored files may go for it. */
+  readonly evicts: boolean;
+}
+
 /** The right of one file to grow. */
 export class Claim {
   readonly #space: Space;
   #bytes: number;
   #writtenBytes: number;
+  readonly #evicts: boolean;
   #ended = false;
 
-  constructor(space: Space, bytes: number, writtenBytes: number) {
+  constructor(space: Space, { bytes, writtenBytes, evicts }: Wish) {
     this.#space = space;
     this.#bytes = bytes;
     this.#writtenBytes = writtenBytes;
+    this.#evicts = evicts;
   }
 
   get bytes(): number {
@@ -164,7 +181,7 @@ export class Claim {
   reach(endBytes: number): Promise<void> | undefined {
     if (endBytes <= this.#bytes) return undefined;
     const moreBytes = Math.max(endBytes - this.#bytes, limits.claimStepBytes);
-    return this.#space.grow(moreBytes, 0).then(() => {
+    return this.#space.grow(moreBytes, this.#evicts).then(() => {
       this.#bytes += moreBytes;
       if (this.#ended) this.#space.release(moreBytes, moreBytes);
     });

@@ -100,28 +100,37 @@ const PROBLEMS: Readonly<Record<string, (key: string) => string>> = {
   NODATA: () => "no signature",
 };
 
+/** Hash algorithms of OpenPGP (RFC 9580 section 9.5) from SHA-256 on; MD5 is 1, SHA-1 is 2. */
+const WEAKEST_HASH = 8;
+
 /** The machine-readable lines of GnuPG (doc/DETAILS) → verdict, by the rules of apt's gpgv method. */
 export function readStatus(output: string): SignatureVerdict {
   const signedBy = new Set<string>();
   const problems: string[] = [];
+  // VALIDSIG follows what is said of its signature; only after GOODSIG does it count, as in apt.
   let good = false;
   for (const [, keyword = "", rest = ""] of output.matchAll(/^\[GNUPG:\] (\S+) ?(.*)$/gm)) {
     const fields = rest.split(" ");
-    const key = fields[0] ?? "?";
+    const [key = "?"] = fields;
     if (keyword === "BADSIG") {
       return { kind: "contradicted", reason: `bad signature by key ${key}` };
     }
-    if (keyword === "GOODSIG") good = true;
-    if (keyword === "VALIDSIG") {
-      // The signing (sub)key and its primary key.
-      signedBy.add(key).add(fields[9] ?? key);
-    }
-    const problem = PROBLEMS[keyword]?.(key);
+    const problem = problemOf(keyword, fields);
     if (problem !== undefined) problems.push(problem);
+    if (keyword === "GOODSIG") good = true;
+    else if (keyword === "NEWSIG" || problem !== undefined) good = false;
+    // The signing (sub)key and its primary key.
+    else if (keyword === "VALIDSIG" && good) signedBy.add(key).add(fields[9] ?? key);
   }
-  // VALIDSIG also follows a signature of an expired or revoked key: only GOODSIG counts, as in apt.
-  if (good && signedBy.size > 0) return { kind: "verified", signedBy: [...signedBy] };
+  if (signedBy.size > 0) return { kind: "verified", signedBy: [...signedBy] };
   return { kind: "unverifiable", reason: problems.join(", ") || "gpgv found no signature" };
+}
+
+function problemOf(keyword: string, fields: readonly string[]): string | undefined {
+  const [key = "?"] = fields;
+  if (keyword !== "VALIDSIG") return PROBLEMS[keyword]?.(key);
+  const weak = !(Number(fields[7]) >= WEAKEST_HASH);
+  return weak ? `the signature of ${key} uses a broken hash` : undefined;
 }
 
 async function sqv(keyring: string, signature: string, text: string): Promise<SignatureVerdict> {

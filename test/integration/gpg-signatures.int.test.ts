@@ -114,7 +114,7 @@ describe("GpgSignatures.check()", function () {
 });
 
 describe("readStatus()", () => {
-  const valid = `[GNUPG:] VALIDSIG ${"A".repeat(40)} 2026-01-01 1 0 4 0 22 8 00 ${"B".repeat(40)}\n`;
+  const valid = `[GNUPG:] VALIDSIG ${"A".repeat(40)} 2026-01-01 1 0 4 0 22 10 00 ${"B".repeat(40)}\n`;
 
   it("wants a good signature beside a valid one", () => {
     assert.equal(readStatus(`[GNUPG:] GOODSIG 1 x\n${valid}`).kind, "verified");
@@ -125,6 +125,16 @@ describe("readStatus()", () => {
   it("lets one bad signature spoil all", () => {
     const output = `[GNUPG:] GOODSIG 1 x\n${valid}[GNUPG:] BADSIG 2 y\n`;
     assert.equal(readStatus(output).kind, "contradicted");
+  });
+
+  it("counts a key only for its own good signature, made with a hash that holds", () => {
+    const by = (key: string, hash: string) =>
+      `[GNUPG:] VALIDSIG ${key} 2026-01-01 1 0 4 0 22 ${hash} 00 ${key}\n`;
+    const [a, b] = ["A".repeat(40), "B".repeat(40)];
+    const mixed = `[GNUPG:] GOODSIG 1 x\n${by(a, "8")}[GNUPG:] EXPKEYSIG 2 y\n${by(b, "8")}`;
+    assert.deepEqual(readStatus(mixed), { kind: "verified", signedBy: [a] });
+    assert.equal(readStatus(`[GNUPG:] GOODSIG 1 x\n${by(a, "2")}`).kind, "unverifiable");
+    assert.equal(readStatus(`[GNUPG:] GOODSIG 1 x\n${by(a, "10")}`).kind, "verified");
   });
 
   it("names signing key and primary key", () => {

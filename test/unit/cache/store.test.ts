@@ -460,6 +460,14 @@ describe("Store.spool()", () => {
     assert.deepEqual(world.files.paths, []);
   });
 
+  it("never costs what is stored", async () => {
+    const world = new World();
+    const store = await world.open({ quotaBytes: 20 * MiB });
+    for (let seed = 0; seed < 15; seed += 1) await world.put(store, content(seed, MiB));
+    await assert.rejects(store.spool(), { code: "NO_SPACE" });
+    assert.equal((await store.stats()).files, 15);
+  });
+
   it("is removed at start after a crash", async () => {
     const world = new World();
     const store = await world.open();
