@@ -14,59 +14,12 @@ import type { Expectation } from "../archive/types.ts";
 import { AptP2pError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import type { Clock } from "../base/ports.ts";
-import type { Sha256 } from "../base/sha256.ts";
 import type { Body } from "./body.ts";
 import { DownloadBody } from "./download-body.ts";
 import { parseContentRange } from "./conditional.ts";
+import type { DownloadHooks, DownloadPlan, Head, Outcome } from "./download-plan.ts";
 import type { Mirror, MirrorResponse } from "./ports.ts";
-import { Received, type Sink } from "./received.ts";
-
-export interface DownloadPlan {
-  readonly url: string;
-  /** What the bytes may be; with none of them they are passed on unproven. */
-  readonly accepted: readonly Expectation[];
-  /** Request headers for the mirror. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** Where the bytes go; may hold a beginning from an earlier run. */
-  readonly sink: DownloadSink;
-  /** Where they go when the answer cannot be the expected file (an error page, another size). */
-  readonly spare: () => DownloadSink;
-  /** See MirrorRequest. */
-  readonly urgent: boolean;
-  /** Size comes from the mirror alone: it sent a wrong body before, and apt shall see how. */
-  readonly suspect: boolean;
-  /** Collects the body (up to `limits.documentBytes`) for `onWhole`. */
-  readonly collect: boolean;
-}
-
-export interface DownloadSink extends Sink {
-  restart(): void | Promise<void>;
-}
-
-/** Asked at the turning points; the engine implements these. */
-export interface DownloadHooks {
-  /** The whole body is here, and nobody has its end yet. `sha256` undefined: unproven. */
-  onWhole(sha256: Sha256 | undefined, head: Head, collected: Buffer | undefined): void;
-  /** The body is none of the accepted ones. */
-  onMismatch(digest: Sha256): "refetch" | "pass";
-  onReceived(bytes: number): void;
-}
-
-export interface Head {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  /** Length of the whole body; undefined if the mirror does not tell and nobody knows. */
-  readonly sizeBytes: number | undefined;
-  /** See MirrorResponse. */
-  readonly global: boolean;
-}
-
-export type Outcome =
-  | { readonly kind: "proven"; readonly sha256: Sha256 }
-  /** Passed on without proof: unknown digest, another status than 200, or a mirror that insists. */
-  | { readonly kind: "unproven" }
-  | { readonly kind: "mismatch" }
-  | { readonly kind: "failed"; readonly error: AptP2pError };
+import { Received } from "./received.ts";
 
 const MISMATCH = new AptP2pError("MISMATCH", "the mirror's file is not what the archive lists");
 

@@ -14,7 +14,8 @@ import { second } from "../base/units.ts";
 import type { Store } from "../cache/store.ts";
 import type { Unfinished } from "../cache/unfinished.ts";
 import type { Documents } from "./documents.ts";
-import { Download, type DownloadSink, type Head, type Outcome } from "./download.ts";
+import { Download } from "./download.ts";
+import type { DownloadHooks, DownloadSink, Head, Outcome } from "./download-plan.ts";
 import type { Mirror } from "./ports.ts";
 import { storedBytes } from "./stored-bytes.ts";
 import type { Suspects } from "./suspects.ts";
@@ -231,10 +232,7 @@ export class Downloads {
     }
   }
 
-  #hooks(
-    wanted: Wanted,
-    unfinished: Unfinished | undefined,
-  ): ConstructorParameters<typeof Download>[0]["hooks"] {
+  #hooks(wanted: Wanted, unfinished: Unfinished | undefined): DownloadHooks {
     const { archive, store, suspects, counters, log } = this.#components;
     return {
       onReceived: (bytes) => counters.add("engine.bytes.fromMirror", bytes),

@@ -14,7 +14,7 @@ import type { Store } from "../cache/store.ts";
 import { BufferBody, FileBody, StreamBody } from "./body.ts";
 import { rangeStart, select, type Validators } from "./conditional.ts";
 import { Documents } from "./documents.ts";
-import type { Head } from "./download.ts";
+import type { Head } from "./download-plan.ts";
 import { Downloads, type Running } from "./downloads.ts";
 import {
   answeredHeaders,
