@@ -177,9 +177,8 @@ export class CommitGroup {
   }
 
   async #place(pending: Pending): Promise<void> {
-    const path = this.#layout.whole(pending.sha256);
-    await this.#shelf.exclusive(pending.sha256, () => this.#files.rename(pending.partPath, path));
-    pending.path = path;
+    const { sha256, partPath } = pending;
+    pending.path = await this.#shelf.exclusive(sha256, () => this.#shelf.place(sha256, partPath));
   }
 
   /** From here on the record stands for the file, and its bytes count as stored. */

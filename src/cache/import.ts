@@ -161,7 +161,7 @@ async function place(room: Room, made: Made): Promise<boolean> {
     }
     const path = layout.whole(made.sha256);
     try {
-      await files.rename(made.scratch, path);
+      await shelf.place(made.sha256, made.scratch);
       await record(room, made);
       if (!isHeld(room, made.sha256)) throw new AptP2pError("STORAGE", "it could not be recorded");
     } catch (error) {

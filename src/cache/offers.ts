@@ -118,7 +118,8 @@ function record(
     verifiedAtMs,
     lastUsedMs: mtimeMs,
     names: [],
-    scope: "public",
+    // Where it came from is not known: it may be a private archive's.
+    scope: "local",
     origin: "offer",
   });
 }

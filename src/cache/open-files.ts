@@ -10,13 +10,15 @@ interface Kept {
 
 /**
  * Opened files by path, kept open for the next reader: opening and closing cost more than reading a
- * small file. Readers share a handle, since every read names its position. Whoever removes or
- * doubts a file must `forget` it.
+ * small file. Readers share a handle, since every read names its position. Whoever places, removes or
+ * doubts a file must `forget` it, when that is done.
  */
 export class OpenFiles {
   readonly #files: Pick<Files, "open">;
   /** The least recently opened first. */
   readonly #kept = new Map<string, Kept>();
+  /** How often something was forgotten: what is being opened meanwhile may be what is meant. */
+  #forgotten = 0;
 
   constructor(files: Pick<Files, "open">) {
     this.#files = files;
@@ -35,9 +37,12 @@ export class OpenFiles {
       this.#kept.set(path, kept);
       return this.#share(kept);
     }
+    const forgotten = this.#forgotten;
     const handle = await this.#files.open(path);
-    // Another caller may have been faster: then this handle is the caller's own.
-    if (handle === undefined || this.#kept.has(path)) return handle;
+    // Another caller may have been faster, or the file is an old one: then it is the caller's own.
+    if (handle === undefined || this.#kept.has(path) || forgotten !== this.#forgotten) {
+      return handle;
+    }
     const opened = { handle, users: 0, forgotten: false };
     this.#kept.set(path, opened);
     const shared = this.#share(opened);
@@ -45,17 +50,23 @@ export class OpenFiles {
     return shared;
   }
 
+  /** Whoever opens this path from now on gets the file that is there now. */
   forget(path: string): void {
-    const kept = this.#kept.get(path);
-    if (kept === undefined) return;
-    this.#kept.delete(path);
-    kept.forgotten = true;
-    if (kept.users === 0) closeQuietly(kept.handle);
+    this.#forgotten += 1;
+    this.#drop(path);
   }
 
   /** Closes what nobody uses; the rest with its last user. */
   close(): void {
     for (const path of [...this.#kept.keys()]) this.forget(path);
+  }
+
+  #drop(path: string): void {
+    const kept = this.#kept.get(path);
+    if (kept === undefined) return;
+    this.#kept.delete(path);
+    kept.forgotten = true;
+    if (kept.users === 0) closeQuietly(kept.handle);
   }
 
   #share(kept: Kept): OpenFile {
@@ -80,7 +91,7 @@ export class OpenFiles {
   #trim(): void {
     for (const [path, { users }] of this.#kept) {
       if (this.#kept.size <= limits.keptOpenFiles) return;
-      if (users === 0) this.forget(path);
+      if (users === 0) this.#drop(path);
     }
   }
 }

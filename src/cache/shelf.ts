@@ -80,24 +80,15 @@ export class Shelf {
   /** For serving: checked, and hashed again if its proof is in doubt. See Store.open. */
   async open(sha: Sha256): Promise<OpenedFile | undefined> {
     const endUse = this.use(sha);
-    const file = this.find(sha);
-    const handle = file && (await this.#openFile(file));
-    if (file === undefined || handle === undefined) {
+    const handle = await this.#openHeld(sha);
+    const file = handle && this.find(sha);
+    if (file === undefined) {
       endUse();
-      return undefined;
-    }
-    const held = await this.#check(sha, handle).catch((error: unknown) => {
-      this.#tools.log.warn("file-unreadable", { sha256: sha, error: errorText(error) });
-      return false;
-    });
-    const checked = held ? this.find(sha) : undefined;
-    if (checked === undefined) {
-      endUse();
-      await handle.close();
+      await handle?.close();
       return undefined;
     }
     this.touch(sha);
-    return this.lend(checked, handle, endUse);
+    return this.lend(file, handle, endUse);
   }
 
   /** A file for a reader; closing the handle also ends the use. */
@@ -150,8 +141,18 @@ export class Shelf {
 
   /** Removes a file, whole or unfinished, that belongs to this digest. Rejects STORAGE. */
   removeFile(sha: Sha256, path: string): Promise<void> {
-    this.#open.forget(path);
-    return this.exclusive(sha, () => this.#tools.files.remove(path));
+    return this.exclusive(sha, async () => {
+      // Before: it is freed with its last handle. After: opened while it was being removed.
+      this.#open.forget(path);
+      await this.#tools.files.remove(path).finally(() => this.#open.forget(path));
+    });
+  }
+
+  /** Puts a file in the place of a digest; only within `exclusive`. Rejects STORAGE. */
+  async place(sha: Sha256, from: string): Promise<string> {
+    const path = this.#layout.whole(sha);
+    await this.#tools.files.rename(from, path).finally(() => this.#open.forget(path));
+    return path;
   }
 
   /** Runs work that places or removes files of this digest, after all such work before it. */
@@ -189,34 +190,53 @@ export class Shelf {
     this.#open.close();
   }
 
-  async #openFile(file: StoredFile): Promise<OpenFile | undefined> {
+  /** A handle that agrees with the record; else undefined. */
+  async #openHeld(sha: Sha256): Promise<OpenFile | undefined> {
+    for (const last of [false, true]) {
+      const file = this.find(sha);
+      if (file === undefined) return undefined;
+      const opened = await this.#openOnce(file);
+      if (opened !== "missing") return opened;
+      if (last) this.lose(sha, "missing");
+      // It may have been removed and placed again while it was being opened, and be there now.
+      this.#open.forget(file.path);
+      await this.still(sha);
+    }
+    return undefined;
+  }
+
+  async #openOnce(file: StoredFile): Promise<OpenFile | "missing" | undefined> {
     const { log, counters } = this.#tools;
+    let handle: OpenFile | undefined;
     try {
-      const handle = await this.#open.open(file.path);
-      if (handle === undefined) this.lose(file.sha256, "missing");
-      return handle;
+      handle = await this.#open.open(file.path);
     } catch (error) {
       // Too many open files, say: the record may be right.
       counters.add("cache.openFailures");
       log.warn("open-failed", { path: file.path, error: errorText(error) });
       return undefined;
     }
+    if (handle === undefined) return "missing";
+    const state = await this.#check(file.sha256, handle).catch((error: unknown) => {
+      log.warn("file-unreadable", { sha256: file.sha256, error: errorText(error) });
+      return "lost" as const;
+    });
+    if (state === "held") return handle;
+    await handle.close();
+    return state === "missing" ? state : undefined;
   }
 
-  async #check(sha: Sha256, handle: OpenFile): Promise<boolean> {
+  async #check(sha: Sha256, handle: OpenFile): Promise<"held" | "lost" | "missing"> {
     const facts = await handle.facts();
     const record = this.table.get(sha);
-    if (record === undefined) return false;
-    if (!facts.linked) {
-      this.lose(sha, "missing");
-      return false;
-    }
+    if (record === undefined) return "lost";
+    if (!facts.linked) return "missing";
     if (facts.sizeBytes !== record.sizeBytes) {
       this.lose(sha, "damaged");
-      return false;
+      return "lost";
     }
-    if (facts.mtimeMs === record.mtimeMs && this.#isFresh(record)) return true;
-    return this.prove(sha, handle);
+    if (facts.mtimeMs === record.mtimeMs && this.#isFresh(record)) return "held";
+    return (await this.prove(sha, handle)) ? "held" : "lost";
   }
 
   /** A proof from the future is none: the clock was wrong then, or is now. */
