@@ -38,6 +38,21 @@ describe("OpenFiles", () => {
     assert.equal(files.openHandles, 0);
   });
 
+  it("does not keep a file that was forgotten while it was being opened", async () => {
+    const { files, open } = world();
+    const opening = open.open("/f0");
+    open.forget("/f0");
+    const old = await opening;
+    files.plant("/f0", Buffer.from("x"));
+    const now = await open.open("/f0");
+    const into = Buffer.alloc(1);
+    await now?.read(into, 0);
+    assert.equal(into.toString(), "x");
+    await old?.close();
+    await now?.close();
+    assert.equal(files.openHandles, open.size);
+  });
+
   it("keeps a bounded number open, the last ones used", async () => {
     const count = limits.keptOpenFiles + 10;
     const { files, open } = world(count);

@@ -265,6 +265,28 @@ describe("Store.open()", () => {
     assert.equal((await store.stats()).files, 0);
   });
 
+  it("serves the file that was placed while an old one was being removed", async () => {
+    const { world, store, one } = await held();
+    const path = wholePath(one.sha);
+    const old = await world.files.open(path);
+    assert.ok(old);
+    await world.finish(store.clean("all", ignore));
+    await world.put(store, one);
+    // The opening began before the removal and ends after the placing.
+    const { open } = world.files;
+    let late = 0;
+    world.files.open = (asked) => {
+      if (asked !== path || late > 0) return open.call(world.files, asked);
+      late += 1;
+      return Promise.resolve(old);
+    };
+    assert.deepEqual(await world.get(store, one.sha), one.bytes);
+    assert.equal(late, 1);
+    assert.equal(world.counters.get("cache.missing"), 0);
+    assert.deepEqual(await world.get(store, one.sha), one.bytes);
+    assert.equal(world.files.openHandles, store.keptOpen);
+  });
+
   it("keeps the record when the file only cannot be opened now", async () => {
     const { world, store, one } = await held();
     world.faults.faults = { failWhen: (operation) => operation === "open" };
@@ -866,6 +888,7 @@ describe("Store.scanOffers()", () => {
     assert.equal(found?.path, "/apt/archives/one.deb");
     assert.equal(found.owned, false);
     assert.equal(found.origin, "offer");
+    assert.equal(found.scope, "local", "a private archive's file may lie there");
     assert.deepEqual(await world.get(store, two.sha), two.bytes);
     assert.equal(store.find(content(112, 10).sha), undefined);
     const stats = await store.stats();
