@@ -113,9 +113,9 @@ export class Growing {
   async #resume(
     start: UnfinishedStart & { readonly key: Sha256; readonly claim: Claim },
   ): Promise<Unfinished> {
-    const { files, hashes, kv, counters, log } = this.#room.components;
+    const { files, hashes, counters, log } = this.#room.components;
     const { key, sizeBytes = Infinity, claim } = start;
-    const text = kv.get(keys.part(key));
+    const text = this.#read(keys.part(key));
     const record = text === undefined ? undefined : decodePart(text);
     // Files without a record that stem from an earlier boot were removed when the store opened.
     const sameBoot = record === undefined || record.bootId === files.bootId();
@@ -159,10 +159,21 @@ export class Growing {
   /** Without the record the file is only worth less after a power loss. */
   async #write(change: KeyValueChange): Promise<void> {
     const { kv, log } = this.#room.components;
-    if (change.value === undefined && kv.get(change.key) === undefined) return;
+    if (change.value === undefined && this.#read(change.key) === undefined) return;
     await kv.batch([change]).catch((error: unknown) => {
       log.warn("part-not-recorded", { key: change.key, error: errorText(error) });
     });
+  }
+
+  #read(key: string): string | undefined {
+    const { kv, counters } = this.#room.components;
+    try {
+      return kv.get(key);
+    } catch {
+      // The records of whole files are asked for as often, and complain in the log.
+      counters.add("cache.readFailures");
+      return undefined;
+    }
   }
 
   async #commit(file: Unfinished, sha256: Sha256, meta: FileMeta): Promise<void> {

@@ -1,10 +1,19 @@
 import { BoundedMap } from "../base/bounded-map.ts";
+import type { Counters } from "../base/counters.ts";
 import { errorText } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
-import type { Log } from "../base/ports.ts";
+import type { Clock, Log } from "../base/ports.ts";
 import { parseSha256, type Sha256 } from "../base/sha256.ts";
 import type { KeyValue, KeyValueChange } from "../base/storage.ts";
+import { minute } from "../base/units.ts";
 import { decodeFile, encodeFile, keys, type FileRecord } from "./records.ts";
+
+export interface RecordTools {
+  readonly kv: KeyValue;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counters: Counters;
+}
 
 export interface Totals {
   readonly ownedFiles: number;
@@ -20,29 +29,29 @@ export interface Totals {
  * - Totals follow every change, so they cannot drift from the records.
  * - A record that cannot be written is taken back: the table never claims more than a restart would
  *   find. Who needs to know looks again after `flush`. A removal is tried again with the next flush.
+ * - What cannot be read is not held, as far as anybody can tell: no request fails for it.
  */
 export class RecordTable {
-  readonly #kv: KeyValue;
-  readonly #log: Log;
+  readonly #tools: RecordTools;
   readonly #dirty = new Map<Sha256, FileRecord | undefined>();
   readonly #touched = new Map<Sha256, number>();
   readonly #hot = new BoundedMap<Sha256, FileRecord>(limits.hotRecords);
   #others: KeyValueChange[] = [];
-  /** Said once; a restart repairs the database. */
-  #unreadable = false;
+  /** When (monotonic) it was last said that the database cannot be read. */
+  #saidUnreadableMs = -Infinity;
   /** Grows with every change. */
   #changes = 0;
   #writing: Promise<void> = Promise.resolve();
   readonly #totals = { ownedFiles: 0, ownedBytes: 0, offeredFiles: 0, offeredBytes: 0 };
 
-  private constructor(kv: KeyValue, log: Log) {
-    this.#kv = kv;
-    this.#log = log;
+  private constructor(tools: RecordTools) {
+    this.#tools = tools;
   }
 
   /** Reads all records once, for the totals. Entries that are no records are removed. */
-  static async load(kv: KeyValue, log: Log): Promise<RecordTable> {
-    const table = new RecordTable(kv, log);
+  static async load(tools: RecordTools): Promise<RecordTable> {
+    const table = new RecordTable(tools);
+    const { kv, log } = tools;
     for await (const [key, value] of kv.range(keys.files)) {
       const record = decodeFile(value);
       if (record !== undefined && parseSha256(key.slice(keys.files.length)) !== undefined) {
@@ -99,7 +108,7 @@ export class RecordTable {
   async *entries(prefix = ""): AsyncIterable<readonly [Sha256, FileRecord]> {
     await this.flush().catch(() => undefined);
     const changes = this.#changes;
-    for await (const [key, value] of this.#kv.range(keys.files + prefix)) {
+    for await (const [key, value] of this.#tools.kv.range(keys.files + prefix)) {
       const sha = parseSha256(key.slice(keys.files.length));
       if (sha === undefined) continue;
       // As long as nothing changed, the entry need not be looked up once more.
@@ -118,13 +127,17 @@ export class RecordTable {
     return record;
   }
 
-  /** A database that cannot be read holds nothing, as far as anybody can tell. */
   #read(key: string): string | undefined {
+    const { kv, clock, log, counters } = this.#tools;
     try {
-      return this.#kv.get(key);
+      return kv.get(key);
     } catch (error) {
-      if (!this.#unreadable) this.#log.error("records-unreadable", { error: errorText(error) });
-      this.#unreadable = true;
+      counters.add("cache.readFailures");
+      const nowMs = clock.monotonicMs();
+      if (nowMs - this.#saidUnreadableMs >= minute) {
+        this.#saidUnreadableMs = nowMs;
+        log.error("records-unreadable", { error: errorText(error) });
+      }
       return undefined;
     }
   }
@@ -157,9 +170,9 @@ export class RecordTable {
     try {
       // A new file must survive a power loss; a removal that does not is noticed at the next use.
       const sync = dirty.some(([, record]) => record !== undefined);
-      await this.#kv.batch([...changes, ...others], { sync });
+      await this.#tools.kv.batch([...changes, ...others], { sync });
     } catch (error) {
-      this.#log.warn("records-not-written", { records: dirty.length, error: errorText(error) });
+      this.#tools.log.warn("records-not-written", { records: dirty.length, error: errorText(error) });
       this.#takeBack(dirty);
       throw error;
     }

@@ -81,8 +81,8 @@ export class Shelf {
   async open(sha: Sha256): Promise<OpenedFile | undefined> {
     const endUse = this.use(sha);
     const handle = await this.#openHeld(sha);
-    const file = handle && this.find(sha);
-    if (file === undefined) {
+    const file = this.find(sha);
+    if (file === undefined || handle === undefined) {
       endUse();
       await handle?.close();
       return undefined;

@@ -74,9 +74,9 @@ export class Store {
    * in the background (see `settled`). Rejects STORAGE.
    */
   static async open(components: StoreComponents, settings: StoreSettings): Promise<Store> {
-    const { kv, files, log } = components;
+    const { files, log } = components;
     const layout = new Layout(settings.directory);
-    const table = await RecordTable.load(kv, log);
+    const table = await RecordTable.load(components);
     const shelf = new Shelf(components, table, layout);
     const commits = new CommitGroup(shelf, layout, components);
     const leftovers = new Leftovers();

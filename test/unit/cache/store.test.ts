@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { AptP2pError } from "../../../src/base/errors.ts";
 import { limits } from "../../../src/base/limits.ts";
 import type { Sha256 } from "../../../src/base/sha256.ts";
-import { day, hour, KiB, MiB } from "../../../src/base/units.ts";
+import { day, hour, KiB, MiB, minute } from "../../../src/base/units.ts";
 import type { Store } from "../../../src/cache/store.ts";
 import type { Unfinished } from "../../../src/cache/unfinished.ts";
 import { SeededRandom } from "../../../src/sim/seeded-random.ts";
@@ -294,6 +294,38 @@ describe("Store.open()", () => {
     assert.equal(world.counters.get("cache.openFailures"), 1);
     world.faults.faults = {};
     assert.deepEqual(await world.get(store, one.sha), one.bytes);
+  });
+});
+
+describe("Store with a database that cannot be read", () => {
+  it("holds nothing it would have to ask for, serves and stores the rest, and says so", async () => {
+    const world = new World();
+    const store = await world.open();
+    const [one, two] = [content(24, 5000), content(25, 6000)];
+    await world.put(store, one);
+    await store.close();
+    const again = await world.open();
+    const half = await again.begin(two.sha, two.bytes.length);
+    half.append(two.bytes.subarray(0, 3000));
+    await world.finish(half.suspend());
+    const { get } = world.kv;
+    world.kv.get = () => {
+      throw new Error("block checksum mismatch");
+    };
+    assert.equal(again.find(one.sha), undefined);
+    assert.equal(await world.get(again, one.sha), undefined);
+    again.nameAs(one.sha, "ftp.us.debian.org/debian/one.deb");
+    await world.put(again, two);
+    assert.ok(world.counters.get("cache.readFailures") >= 4);
+    const said = (): number =>
+      world.warnings().filter((event) => event === "records-unreadable").length;
+    assert.equal(said(), 1, "not once for every request");
+    world.clock.advance(minute);
+    again.find(content(26, 10).sha);
+    assert.equal(said(), 2);
+    world.kv.get = get;
+    assert.deepEqual(await world.get(again, one.sha), one.bytes);
+    assert.deepEqual(await world.get(again, two.sha), two.bytes);
   });
 });
 
