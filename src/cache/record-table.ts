@@ -172,7 +172,10 @@ export class RecordTable {
       const sync = dirty.some(([, record]) => record !== undefined);
       await this.#tools.kv.batch([...changes, ...others], { sync });
     } catch (error) {
-      this.#tools.log.warn("records-not-written", { records: dirty.length, error: errorText(error) });
+      this.#tools.log.warn("records-not-written", {
+        records: dirty.length,
+        error: errorText(error),
+      });
       this.#takeBack(dirty);
       throw error;
     }

@@ -273,10 +273,10 @@ describe("Store.open()", () => {
     await world.finish(store.clean("all", ignore));
     await world.put(store, one);
     // The opening began before the removal and ends after the placing.
-    const { open } = world.files;
+    const open = world.files.open.bind(world.files);
     let late = 0;
     world.files.open = (asked) => {
-      if (asked !== path || late > 0) return open.call(world.files, asked);
+      if (asked !== path || late > 0) return open(asked);
       late += 1;
       return Promise.resolve(old);
     };
@@ -308,7 +308,7 @@ describe("Store with a database that cannot be read", () => {
     const half = await again.begin(two.sha, two.bytes.length);
     half.append(two.bytes.subarray(0, 3000));
     await world.finish(half.suspend());
-    const { get } = world.kv;
+    const get = world.kv.get.bind(world.kv);
     world.kv.get = () => {
       throw new Error("block checksum mismatch");
     };
