@@ -6,10 +6,6 @@
  * - A Release speaks only below its directory and base (known-release.ts).
  * - Where something verified speaks, nothing unverified is heard.
  * - Several generations speak at once, newest first: a client may be a little behind.
- * - About what a Release lists itself (indexes), the one that the mirror served last speaks first, be
- *   it unverified or older: whoever asks has just been given it and wants what it lists. It takes
- *   nothing from packages: where a verified index speaks, dates alone count, and an unverified
- *   Release leads only over those of its own directory.
  * - Tables hang on Releases by digest: a Release that lists an index's digest, plain or compressed,
  *   has its table, in whatever order the two were learned.
  * - Bounds: limits.releaseGenerations, catalogueReleases, releaseFiles, catalogueRows. What is
@@ -168,29 +164,15 @@ export class Catalogue {
       }
     }
     const keys = new Map<string, Uint8Array>();
-    const listing: KnownRelease[] = [];
-    const tabled: Claim[] = [];
     for (const release of this.releases(hostOf(name))) {
-      const file = release.fileAt(name);
-      if (file !== undefined) {
-        claims.push(claimOf(release, file));
-        listing.push(release);
-      }
+      const path = release.pathOf(name);
+      const file = path === undefined ? undefined : release.file(path);
+      if (file !== undefined) claims.push(claimOf(release, file));
       for (const attachment of release.attachments) {
-        this.#tableClaims({ name, release, attachment, keys }, tabled);
+        this.#tableClaims({ name, release, attachment, keys }, claims);
       }
     }
-    const lead = tabled.some(({ trust }) => trust === "verified")
-      ? undefined
-      : this.#lead(listing)?.fileAt(name)?.sha256;
-    return ranked([...claims, ...tabled], lead);
-  }
-
-  /** Of the Releases in a directory the one that the mirror served last, if it served any. */
-  lastServed(directory: string): KnownRelease | undefined {
-    return lastServedOf(
-      this.releases(hostOf(directory)).filter((release) => release.directory === directory),
-    );
+    return ranked(claims);
   }
 
   /** Those of the digests that a Release or a table lists. */
@@ -202,17 +184,6 @@ export class Catalogue {
       for (const { sha256 } of release.facts.files) if (digests.has(sha256)) found.add(sha256);
     }
     return found;
-  }
-
-  /** Which of the Releases that list a file (best first) was served last and may speak first. */
-  #lead(listing: readonly KnownRelease[]): KnownRelease | undefined {
-    const [best] = listing;
-    if (best === undefined) return undefined;
-    const last = this.lastServed(best.directory);
-    const overOthers = listing.some(
-      (release) => release.verified && release.directory !== best.directory,
-    );
-    return last?.verified === false && overOthers ? undefined : last;
   }
 
   #byHashClaims(name: FileName, hash: "SHA256" | "SHA512", hex: string, claims: Claim[]): void {
@@ -281,9 +252,6 @@ export class Catalogue {
       (other) => other.directory === added.directory && other.verified === added.verified,
     );
     const dropped = new Set(siblings.slice(limits.releaseGenerations));
-    // However old: the mirror has gone back to it.
-    const last = lastServedOf(siblings);
-    if (last !== undefined) dropped.delete(last);
     const kept = [...this.#releases.values()].filter((release) => !dropped.has(release));
     kept.sort(leastWantedFirst);
     let files = kept.reduce((sum, release) => sum + release.facts.files.length, 0);
@@ -340,24 +308,15 @@ function provenance(
   return { trust, release: provenBy ?? name, signedBy, dateMs: release.dateMs };
 }
 
-/**
- * Best first, equal digests merged, without unverified claims where there is a verified one. The
- * digest `lead` comes first whoever claims it.
- */
-function ranked(claims: Claim[], lead: Sha256 | undefined): readonly Expectation[] {
-  claims.sort(
-    (a, b) =>
-      Number(b.sha256 === lead) - Number(a.sha256 === lead) ||
-      TRUST_RANK[a.trust] - TRUST_RANK[b.trust] ||
-      b.dateMs - a.dateMs,
-  );
-  const verified = claims.some(({ trust }) => trust === "verified");
+/** Best first, equal digests merged, without unverified claims where there is a verified one. */
+function ranked(claims: Claim[]): readonly Expectation[] {
+  claims.sort((a, b) => TRUST_RANK[a.trust] - TRUST_RANK[b.trust] || b.dateMs - a.dateMs);
+  const verified = claims[0]?.trust === "verified";
   const merged = new Map<Sha256, Expectation>();
   for (const claim of claims) {
     const better = merged.get(claim.sha256);
     if (better === undefined) {
-      const heard = !verified || claim.trust !== "unverified" || claim.sha256 === lead;
-      if (heard) merged.set(claim.sha256, expectationOf(claim));
+      if (!verified || claim.trust !== "unverified") merged.set(claim.sha256, expectationOf(claim));
     } else if (better.sizeBytes === undefined && (!verified || claim.trust === "verified")) {
       merged.set(claim.sha256, { ...better, sizeBytes: claim.sizeBytes });
     }
@@ -381,15 +340,4 @@ function bestFirst(a: KnownRelease, b: KnownRelease): number {
 
 function leastWantedFirst(a: KnownRelease, b: KnownRelease): number {
   return Number(a.verified) - Number(b.verified) || a.record.seenAtMs - b.record.seenAtMs;
-}
-
-/** Only Releases: SHA256SUMS lists images, not indexes. */
-function lastServedOf(releases: readonly KnownRelease[]): KnownRelease | undefined {
-  let last: KnownRelease | undefined;
-  for (const release of releases) {
-    const { form, servedAtMs } = release.record;
-    if (form !== "release" || servedAtMs === undefined) continue;
-    if (servedAtMs > (last?.record.servedAtMs ?? -Infinity)) last = release;
-  }
-  return last;
 }

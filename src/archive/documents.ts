@@ -35,15 +35,9 @@ export interface DocumentsComponents {
   readonly refusals: Refusals;
 }
 
-interface PendingText {
-  readonly name: FileName;
-  readonly bytes: Buffer;
-  readonly listedMs?: number | undefined;
-}
-
 /** The half of a document with a detached signature that has come. */
 interface Pending {
-  readonly text?: PendingText;
+  readonly text?: { readonly name: FileName; readonly bytes: Buffer };
   readonly signature?: Buffer;
 }
 
@@ -63,8 +57,6 @@ interface Candidate {
   /** As it was parsed. */
   readonly text: string;
   readonly facts: ReleaseFacts;
-  /** See Documents.learn. */
-  readonly listedMs: number | undefined;
 }
 
 export class Documents {
@@ -78,14 +70,13 @@ export class Documents {
 
   /**
    * Takes a document in → the Release that the catalogue has from it now, if any. What cannot be
-   * taken is refused (Refusals), never thrown. `listedMs`: it came from apt's lists, not from the
-   * mirror, and was changed then.
+   * taken is refused (Refusals), never thrown.
    */
-  async learn(name: FileName, bytes: Buffer, listedMs?: number): Promise<KnownRelease | undefined> {
+  async learn(name: FileName, bytes: Buffer): Promise<KnownRelease | undefined> {
     const kind = classify(name).kind;
     try {
-      if (kind === "inrelease") return await this.#learnInline(name, bytes, listedMs);
-      if (kind === "release") return await this.#learnText({ name, bytes, listedMs }, "release");
+      if (kind === "inrelease") return await this.#learnInline(name, bytes);
+      if (kind === "release") return await this.#learnText(name, "release", bytes);
       if (kind === "sums") return await this.#learnSums(name, bytes);
       if (kind === "release-signature") return await this.#learnSignature(name, "release", bytes);
       if (kind === "sums-signature") return await this.#learnSignature(name, "sums", bytes);
@@ -97,12 +88,8 @@ export class Documents {
     return undefined;
   }
 
-  async #learnInline(
-    name: FileName,
-    bytes: Buffer,
-    listedMs: number | undefined,
-  ): Promise<KnownRelease | undefined> {
-    const candidate = parse({ name, listedMs }, "release", signedText(bytes));
+  async #learnInline(name: FileName, bytes: Buffer): Promise<KnownRelease | undefined> {
+    const candidate = parse(name, "release", signedText(bytes));
     const source = await this.#source(name);
     const { signedBy } = source ?? {};
     const verdict = await this.#components.signatures.check({
@@ -114,14 +101,14 @@ export class Documents {
 
   /** A text with a detached signature: unverified until that has come. */
   async #learnText(
-    text: PendingText,
+    name: FileName,
     form: ReleaseRecord["form"],
+    bytes: Buffer,
   ): Promise<KnownRelease | undefined> {
-    const { name, bytes } = text;
-    const candidate = parse(text, form, bytes.toString("utf8"));
+    const candidate = parse(name, form, bytes.toString("utf8"));
     const key = pendingKey(name, form);
     const { signature } = this.#pending.get(key) ?? {};
-    this.#pending.set(key, { text, ...(signature && { signature }) });
+    this.#pending.set(key, { text: { name, bytes }, ...(signature && { signature }) });
     const source = await this.#source(name);
     if (signature !== undefined) {
       const verdict = await this.#check(bytes, signature, source);
@@ -147,7 +134,7 @@ export class Documents {
     if (text === undefined) return undefined;
     const source = await this.#source(text.name);
     const verdict = await this.#check(text.bytes, signature, source);
-    return this.#decide(parse(text, form, text.bytes.toString("utf8")), verdict, source);
+    return this.#decide(parse(text.name, form, text.bytes.toString("utf8")), verdict, source);
   }
 
   /** SHA256SUMS that a Release lists needs no signature of its own, and may not differ from it. */
@@ -155,7 +142,7 @@ export class Documents {
     const { catalogue, hashes, refusals } = this.#components;
     const sha256 = sha256FromBytes(hashes.of(bytes));
     const listed = catalogue.expectations(name).filter(({ trust }) => trust === "verified");
-    if (listed.length === 0) return this.#learnText({ name, bytes }, "sums");
+    if (listed.length === 0) return this.#learnText(name, "sums", bytes);
     const proof = listed.find((expectation) => expectation.sha256 === sha256);
     if (proof === undefined) {
       refusals.add("document", "contradicted", name, `${listed[0]?.listedIn} lists another digest`);
@@ -163,7 +150,7 @@ export class Documents {
     }
     const { release, signedBy } = proof;
     return this.#register(
-      parse({ name }, "sums", bytes.toString("utf8")),
+      parse(name, "sums", bytes.toString("utf8")),
       { trust: "verified", signedBy, final: true, ...provenBy(release) },
       undefined,
     );
@@ -208,7 +195,6 @@ export class Documents {
       ...(root !== undefined && { provenBy: root }),
       ...(note !== undefined && { note }),
       seenAtMs: clock.wallMs(),
-      servedAtMs: this.#servedAtMs(candidate, known),
     };
     const release = new KnownRelease(record, candidate.facts);
     counters.add(`archive.document.${trust}`);
@@ -216,15 +202,6 @@ export class Documents {
     refusals.lift(candidate.name);
     await keeper.addRelease(release, candidate.text);
     return release;
-  }
-
-  /** What lies in apt's lists was served before: finding it there again makes it no newer. */
-  #servedAtMs({ name, listedMs }: Candidate, known: KnownRelease | undefined): number {
-    const { catalogue, clock } = this.#components;
-    const nowMs = clock.wallMs();
-    if (listedMs !== undefined) return known?.record.servedAtMs ?? Math.min(listedMs, nowMs);
-    const last = catalogue.lastServed(directoryOf(name));
-    return last === undefined ? nowMs : Math.max(nowMs, (last.record.servedAtMs ?? 0) + 1);
   }
 
   /** Sources are read again each time: documents are rare, and the answer decides about trust. */
@@ -281,12 +258,8 @@ function provenBy(release: string | undefined): { readonly provenBy?: FileName }
   return release === undefined ? {} : { provenBy: release as FileName };
 }
 
-function parse(
-  { name, listedMs }: { readonly name: FileName; readonly listedMs?: number | undefined },
-  form: ReleaseRecord["form"],
-  text: string,
-): Candidate {
-  return { name, form, text, facts: parseFacts(form, text), listedMs };
+function parse(name: FileName, form: ReleaseRecord["form"], text: string): Candidate {
+  return { name, form, text, facts: parseFacts(form, text) };
 }
 
 /** Text and signature lie in one directory. */

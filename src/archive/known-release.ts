@@ -28,11 +28,6 @@ export interface ReleaseRecord {
   readonly note?: string;
   /** When it was last seen, milliseconds since 1970 UTC. */
   readonly seenAtMs: number;
-  /**
-   * When the mirror last served it, growing from one to the next whatever the clock does; of one that
-   * only apt's lists had, when it was published. undefined: neither.
-   */
-  readonly servedAtMs?: number;
 }
 
 /** An index of a Release that has been read. */
@@ -91,10 +86,8 @@ export class KnownRelease {
     return this.facts.dateMs ?? (this.record.form === "sums" ? this.record.seenAtMs : 0);
   }
 
-  /** What is listed under a whole name. */
-  fileAt(name: string): ReleaseFile | undefined {
-    const path = this.pathOf(name);
-    return path === undefined ? undefined : this.#byPath.get(path);
+  file(path: string): ReleaseFile | undefined {
+    return this.#byPath.get(path);
   }
 
   fileOfDigest(sha256: Sha256): ReleaseFile | undefined {

@@ -154,7 +154,7 @@ export class AptLists {
     await this.#guard(file, async () => {
       const bytes = await readWhole(files, file.path, limits.documentBytes);
       if (bytes === undefined) return;
-      key = (await documents.learn(file.name, bytes, file.facts.mtimeMs))?.key;
+      key = (await documents.learn(file.name, bytes))?.key;
       await this.#remember(file, key === undefined ? {} : { release: key });
     });
     return key;

@@ -192,22 +192,6 @@ describe("Archive.refreshLists()", () => {
     ]);
   });
 
-  it("does not take what apt still has for what the mirror served last", async () => {
-    const world = await openArchive();
-    plantSuite(world, "v2", { day: 2 });
-    world.clock.advance(1000);
-    const v1 = [{ path: INDEX, content: plainOf("v1") }];
-    const name = fileName(`${ROOT}/dists/bookworm/InRelease`);
-    await world.archive.learnDocument(name, signedInline(releaseText(v1, { day: 1 })));
-    world.clock.advance(1000);
-    await world.archive.refreshLists();
-    const index = world.archive.expectations(fileName(`${ROOT}/dists/bookworm/${INDEX}`));
-    assert.deepEqual(
-      index.map((expectation) => expectation.sha256),
-      [sha256(plainOf("v1")), sha256(plainOf("v2"))],
-    );
-  });
-
   it("passes over files that cannot be read", async () => {
     const world = await openArchive();
     plantSuite(world, "v1");
