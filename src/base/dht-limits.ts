@@ -1,0 +1,92 @@
+/**
+ * Every bound and interval of the DHT with its reason; what is an option has its bound in the option
+ * table. Times are milliseconds.
+ */
+import { hour, minute, MiB, second } from "./units.ts";
+
+export const dhtLimits = {
+  /** Kademlia's k: nodes in an answer, closest nodes that end a lookup, holders of a value. */
+  k: 8,
+  /** Nodes that a find_node may ask for: 32 of IPv4 fill 832 of 1,200 bytes. */
+  mostNodes: 32,
+  /** Values that one get_value may ask for; a datagram holds far fewer. */
+  mostValues: 100,
+
+  /**
+   * Contacts by the number of leading bits that they share with our id: large buckets near the root,
+   * where one more contact saves a hop, as libtorrent has them. Deeper buckets have the last size.
+   */
+  bucketSizes: [128, 64, 32, 16, 8],
+  /** Global addresses of one /24 or /64 in one bucket, and in the whole table. */
+  subnetPerBucket: 2,
+  subnetPerTable: 10,
+  /** Global addresses of one /24 or /64 among the candidates of one lookup. */
+  subnetPerLookup: 3,
+  /** Candidates that wait for a place in a full bucket. */
+  sparesPerBucket: 8,
+  /** Newcomers in quarantine at most; each costs two pings. */
+  quarantine: 512,
+  /** UDP pinholes close after 30 to 300 s of silence; an answer after that proves an open port. */
+  pinholeMs: 6 * minute,
+  /** A contact that was silent for so long is pinged. */
+  contactSilentMs: 15 * minute,
+  /** Failures in a row that evict. */
+  failuresToEvict: 3,
+  /** A bucket in which nothing was looked up for so long is refreshed. */
+  bucketRefreshMs: hour,
+  /** Contacts remembered over a restart, and probed at a time when joining. */
+  rememberedContacts: 256,
+  joinProbes: 64,
+
+  /** Addresses whose round trips, tokens and failures are remembered, beside those in the table. */
+  knownPeers: 4096,
+
+  /** Queries of ours under way; beyond that new ones wait. */
+  pendingQueries: 1024,
+  /** Candidates that one lookup keeps: 8 answers from each of some 40 nodes, the closest of them. */
+  lookupCandidates: 256,
+  /** A lookup never takes longer, whatever the network does. */
+  lookupMs: 20 * second,
+  lookupsAtOnce: 256,
+
+  /** A value lives so long unless it is renewed (2008). */
+  valueMs: 3 * hour,
+  /** Publishers renew at this interval: two may fail before anything is lost. */
+  renewMs: hour,
+  /** Publishers look for new holders of their keys at this interval. */
+  sweepMs: 90 * minute,
+  /** Keys that one node publishes: ten times a large cache. */
+  publishedKeys: 32_768,
+  /** Values of one key: a hundred answers' worth; more publishers than anybody asks. */
+  valuesPerKey: 200,
+  /** Of them from one global /24 or /64. */
+  valuesPerKeyAndSubnet: 4,
+  /** Largest value: a list of 32 pieces. */
+  valueBytes: 1100,
+  /** Keys and bytes of all that is held for others. */
+  heldKeys: 40_000,
+  heldBytes: 32 * MiB,
+  /** Keys from one address: at least this many, more in a small network (`quotas.ts`). */
+  keysPerSource: 64,
+  /** Keys that a large publisher shares; with the network's size it gives its share per holder. */
+  typicalKeys: 3000,
+
+  /** Secrets behind tokens: a new one each time, the last ones stay good. So 40 to 60 minutes. */
+  tokenSecretMs: 20 * minute,
+  tokenSecrets: 3,
+  tokenBytes: 8,
+
+  /** Queries of one address: sustained and at once; then it is not heard for a while. */
+  queriesPerSecond: 10,
+  queryBurst: 200,
+  /** Of one /24 or /64, of global addresses. */
+  queriesPerSecondAndSubnet: 40,
+  silenceMs: 5 * minute,
+  /** Sources that are counted: an attacker cycles through fewer far more slowly than they age. */
+  countedSources: 4096,
+
+  /** TCP dial-backs for others, at once and per minute; each ends soon. */
+  dialBacksAtOnce: 8,
+  dialBacksPerMinute: 60,
+  dialBackMs: 3 * second,
+} as const;
