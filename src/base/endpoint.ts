@@ -53,7 +53,7 @@ export function compactEndpoint({ address, port }: Endpoint): Uint8Array {
 export function endpointFromCompact(bytes: Uint8Array): Endpoint | undefined {
   if (bytes.length !== 6 && bytes.length !== 18) return undefined;
   const end = bytes.length - 2;
-  const port = ((bytes[end]!) << 8) | (bytes[end + 1]!);
+  const port = ((bytes[end] ?? 0) << 8) | (bytes[end + 1] ?? 0);
   if (port === 0) return undefined;
   if (end === 4) return endpoint(bytes.subarray(0, 4).join("."), port);
   const parsed = new ipaddr.IPv6([...bytes.subarray(0, 16)]);

@@ -47,8 +47,8 @@ export function idWithPrefix(id: NodeId, commonBits: number, random: Random): No
     const bit = commonBits & 7;
     const kept = (0xff00 >> bit) & 0xff;
     const flipped = 0x80 >> bit;
-    const own = id[whole]!;
-    const rest = (made[whole]!) & (flipped - 1);
+    const own = id[whole] ?? 0;
+    const rest = (made[whole] ?? 0) & (flipped - 1);
     made[whole] = (own & kept) | ((own & flipped) ^ flipped) | rest;
   }
   return made;
@@ -62,7 +62,7 @@ export function sameId(a: NodeId, b: NodeId): boolean {
 /** Leading bits in common: 0 to 160. */
 export function commonPrefix(a: NodeId, b: NodeId): number {
   for (let index = 0; index < idBytes; index++) {
-    const difference = (a[index]!) ^ (b[index]!);
+    const difference = (a[index] ?? 0) ^ (b[index] ?? 0);
     if (difference !== 0) return 8 * index + Math.clz32(difference) - 24;
   }
   return idBits;
@@ -71,8 +71,8 @@ export function commonPrefix(a: NodeId, b: NodeId): number {
 /** Negative if `a` is closer to `target` than `b` by XOR, 0 if they are the same id. */
 export function compareDistance(target: NodeId, a: NodeId, b: NodeId): number {
   for (let index = 0; index < idBytes; index++) {
-    const byte = target[index]!;
-    const difference = ((a[index]!) ^ byte) - ((b[index]!) ^ byte);
+    const byte = target[index] ?? 0;
+    const difference = ((a[index] ?? 0) ^ byte) - ((b[index] ?? 0) ^ byte);
     if (difference !== 0) return difference;
   }
   return 0;
