@@ -7,6 +7,20 @@ import { hour, minute, MiB, second } from "./units.ts";
 export const dhtLimits = {
   /** Kademlia's k: nodes in an answer, closest nodes that end a lookup, holders of a value. */
   k: 8,
+  /** Queries of one lookup that may be under way at once. */
+  alpha: 8,
+  /** A lookup begins as if so many queries had gone before, of which this share went unanswered. */
+  priorQueries: 4,
+  priorSilence: 0.1,
+  /** Retransmission time-outs: before anything is known of a peer, and the bounds afterwards. */
+  firstTimeoutMs: 300,
+  shortestTimeoutMs: 120,
+  longestTimeoutMs: 1500,
+  /** A lookup waits for nobody longer than this: only overloaded hosts need it (inet p99: 425 ms). */
+  longestWaitMs: 450,
+  /** Least time-out where nobody waits: most overloaded hosts answer within it. */
+  patientTimeoutMs: second,
+
   /** Nodes that a find_node may ask for: 32 of IPv4 fill 832 of 1,200 bytes. */
   mostNodes: 32,
   /** Values that one get_value may ask for; a datagram holds far fewer. */
@@ -30,13 +44,30 @@ export const dhtLimits = {
   pinholeMs: 6 * minute,
   /** A contact that was silent for so long is pinged. */
   contactSilentMs: 15 * minute,
+  /** When nobody has answered for so long, failures are the network's and evict nobody. */
+  offlineMs: 30 * second,
   /** Failures in a row that evict. */
   failuresToEvict: 3,
+  /** A newcomer that is never silent is believed after this time: it says itself if it is behind NAT. */
+  quarantineMs: 20 * minute,
+  /** The table is looked through so often; each time at most so many contacts are pinged. */
+  upkeepMs: 15 * second,
+  upkeepPings: 16,
+  /** Contacts that are young are pinged after this silence, older ones later: they live longer. */
+  youngSilentMs: 5 * minute,
+  /** A contact that failed is tried again after this time, then after two and four times as long. */
+  failedRetryMs: 15 * second,
   /** A bucket in which nothing was looked up for so long is refreshed. */
   bucketRefreshMs: hour,
   /** Contacts remembered over a restart, and probed at a time when joining. */
   rememberedContacts: 256,
   joinProbes: 64,
+
+  /** First and longest pause between two tries to find the network. */
+  joinRetryMs: 2 * second,
+  longestJoinRetryMs: 5 * minute,
+  /** Contacts are remembered this often. */
+  saveContactsMs: 10 * minute,
 
   /** Addresses whose round trips, tokens and failures are remembered, beside those in the table. */
   knownPeers: 4096,
@@ -45,12 +76,18 @@ export const dhtLimits = {
   pendingQueries: 1024,
   /** Candidates that one lookup keeps: 8 answers from each of some 40 nodes, the closest of them. */
   lookupCandidates: 256,
+  /** Distinct values that one lookup delivers: all holders' full lists of a popular file. */
+  lookupValues: 2000,
   /** A lookup never takes longer, whatever the network does. */
   lookupMs: 20 * second,
   lookupsAtOnce: 256,
+  /** More wait for one of these to end: one apt run may ask for thousands of files. */
+  lookupsWaiting: 8192,
 
   /** A value lives so long unless it is renewed (2008). */
   valueMs: 3 * hour,
+  /** Expired values are dropped this often. */
+  expiryMs: minute,
   /** Publishers renew at this interval: two may fail before anything is lost. */
   renewMs: hour,
   /** Publishers look for new holders of their keys at this interval. */
@@ -62,7 +99,7 @@ export const dhtLimits = {
   /** Of them from one global /24 or /64. */
   valuesPerKeyAndSubnet: 4,
   /** Largest value: a list of 32 pieces. */
-  valueBytes: 1100,
+  valueBytes: 1040,
   /** Keys and bytes of all that is held for others. */
   heldKeys: 40_000,
   heldBytes: 32 * MiB,

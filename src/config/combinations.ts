@@ -20,7 +20,8 @@ export function checkCombinations(config: Config, settings: readonly Setting[]):
   };
   return {
     problems: [
-      ...bindProblems(config).map((message) => about("bind", message)),
+      ...bindProblems(config.proxy.bind).map((message) => about("bind", message)),
+      ...udpBindProblems(config).map((message) => about("udp_bind", message)),
       ...stateProblems(config).map((message) => about("state_dir", message)),
       ...offerProblems(config).map((message) => about("offer_dirs", message)),
     ],
@@ -31,7 +32,7 @@ export function checkCombinations(config: Config, settings: readonly Setting[]):
   };
 }
 
-function bindProblems({ proxy: { bind } }: Config): string[] {
+function bindProblems(bind: readonly string[]): string[] {
   if (bind.length === 0) return ["at least one address is needed, such as 127.0.0.1"];
   const messages: string[] = [];
   for (const [index, address] of bind.entries()) {
@@ -42,6 +43,16 @@ function bindProblems({ proxy: { bind } }: Config): string[] {
       messages.push(`${whole} already covers ${address}`);
   }
   return messages;
+}
+
+/** A node's answers must come from the address that was asked: one socket of a family can do that. */
+function udpBindProblems({ dht: { udpBind } }: Config): string[] {
+  const messages = bindProblems(udpBind);
+  if (messages.length > 0) return messages;
+  const ofFamily6 = udpBind.filter((address) => address.includes(":")).length;
+  return Object.entries({ IPv4: udpBind.length - ofFamily6, IPv6: ofFamily6 }).flatMap(
+    ([family, count]) => (count > 1 ? [`only one ${family} address is possible`] : []),
+  );
 }
 
 function stateProblems({ store: { stateDir } }: Config): string[] {

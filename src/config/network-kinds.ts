@@ -59,6 +59,45 @@ export const host: Kind<string, ""> = {
   suffix: "",
 };
 
+/** A node as people write it down: to be resolved, unless the host is an address. */
+export interface HostAndPort {
+  /** As of the kind `host`. */
+  readonly host: string;
+  /** 1 to 65535. */
+  readonly port: number;
+}
+
+/** What a node listens on unless told otherwise. */
+const nodePort = 9977;
+
+/** `HOST`, `HOST:PORT`, `[V6]` or `[V6]:PORT`; an IPv6 address without brackets has no port. */
+export const hostAndPort: Kind<HostAndPort, ""> = {
+  parse: (text) => {
+    const alone = normalizedAddress(text);
+    if (alone !== undefined) return { value: { host: alone, port: nodePort } };
+    const match = /^(\[[^\]]*\]|[^[\]:/]+)(?::(\d{1,5}))?$/.exec(text);
+    const parsed = host.parse(match?.[1] ?? "");
+    const port = match?.[2] === undefined ? nodePort : Number(match[2]);
+    if (!("value" in parsed) || port < 1 || port > 65_535) return {};
+    return { value: { host: parsed.value, port } };
+  },
+  accepted: `a host name or address, perhaps with a port (otherwise ${nodePort}), such as ftp.us.debian.org:${nodePort} or [2001:db8::1]:${nodePort}`,
+  placeholder: "HOST[:PORT]",
+  suffix: "",
+};
+
+/** In lower case, so that two administrators who mean the same name have the same. */
+export const networkName: Kind<string, ""> = {
+  parse: (text) => {
+    const value = text.toLowerCase();
+    return /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/.test(value) ? { value } : {};
+  },
+  accepted:
+    "public, lan, or a name of at most 64 letters, digits and dashes, no dash first or last",
+  placeholder: "public|lan|NAME",
+  suffix: "",
+};
+
 /** Whether an address reaches this machine only (127.0.0.0/8, ::1, IPv4-mapped loopback). */
 export function isLoopback(text: string): boolean {
   return ipaddr.process(text).range() === "loopback";

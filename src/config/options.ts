@@ -7,7 +7,7 @@
  */
 import { boolean, duration, integer, list, oneOf, orWord, path, size } from "./kinds.ts";
 import type { Kind, UnitSuffix } from "./kinds.ts";
-import { address, host, network } from "./network-kinds.ts";
+import { address, host, hostAndPort, network, networkName } from "./network-kinds.ts";
 
 /** What defaults depend on. */
 export interface DefaultsContext {
@@ -178,6 +178,56 @@ export const options = {
       text: "Files in them are served without a copy, never changed and never deleted, and do not count towards the quota.",
     }),
   },
+  dht: {
+    network: option({
+      kind: networkName,
+      default: "public",
+      help: "which swarm this daemon belongs to",
+      text: "public is everybody's. lan stays among neighbours: no datagram is sent to an address outside of the networks to which this machine is attached. Any other name is a swarm of those daemons that have the same name: datagrams of other networks are ignored.",
+    }),
+    enabled: option({
+      kind: boolean,
+      default: "yes",
+      help: "take part in the distributed hash table",
+      text: "With no, files come from the cache and from mirrors only, and no UDP port is opened.",
+    }),
+    udp_port: option({
+      kind: integer(0, 65535),
+      default: "9977",
+      help: "UDP port of the distributed hash table",
+      text: "Other nodes send to it, so a firewall has to let it in. With 0 the system chooses one at every start, which only tests want.",
+    }),
+    udp_bind: option({
+      kind: list(address),
+      default: "0.0.0.0, ::",
+      help: "addresses from which datagrams are sent and received",
+      text: "One of each family at most. An address of a family that this machine does not have is skipped, unless none is left.",
+    }),
+    bootstrap: option({
+      kind: list(hostAndPort),
+      default: "",
+      help: "nodes to join by when no other is known",
+      text: "Nodes that were met in earlier runs are asked as well, and so are those of the local network, if lan_discovery is on. All addresses of a name are asked.",
+    }),
+    lan_discovery: option({
+      kind: boolean,
+      default: "yes",
+      help: "find nodes on the local network by multicast",
+      text: "Node id, ports and a hash of the network's name are announced by UDP to 239.192.152.77 and ff12::6997, port 9978, on every interface. They do not pass routers.",
+    }),
+    share: option({
+      kind: oneOf(["all", "fresh", "none"]),
+      default: "fresh",
+      help: "which stored files to offer to other nodes",
+      text: "fresh means those that a current index lists, all also those that only older indexes list. With none this daemon only takes.",
+    }),
+    lookup_min_size: option({
+      kind: size,
+      default: "64KiB",
+      help: "smallest file to look up in the distributed hash table",
+      text: "Smaller ones come from the mirror before a look-up has ended.",
+    }),
+  },
   log: {
     level: option({
       kind: oneOf(["debug", "info", "warn", "error"]),
@@ -204,6 +254,7 @@ export const sectionTitles: Readonly<Record<keyof Options, string>> = {
   mirror: "What this daemon talks to",
   archive: "Where it learns what a file must be",
   store: "What it keeps",
+  dht: "The distributed hash table",
   log: "What it says",
 };
 

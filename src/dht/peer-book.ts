@@ -5,7 +5,8 @@
  */
 import { BoundedMap } from "../base/bounded-map.ts";
 import { dhtLimits } from "../base/dht-limits.ts";
-import type { Endpoint } from "../base/endpoint.ts";
+import { scopeOf } from "../base/endpoint.ts";
+import type { AddressScope, Endpoint } from "../base/endpoint.ts";
 
 /** One address. Fields are written by `PeerBook` and `DhtNode` alone. */
 export interface Peer {
@@ -23,6 +24,12 @@ export interface Peer {
   /** When anything last came from it, and when we last sent it a query; -Infinity for never. */
   heardAtMs: number;
   sentAtMs: number;
+  /** When we last answered it: that opens a pinhole of ours as well. */
+  answeredAtMs: number;
+  /** When it proved to be reachable; -Infinity for never. */
+  provenAtMs: number;
+  /** Of its address. */
+  readonly scope: AddressScope;
 }
 
 /** RFC 6298's weights: 1/8 for the mean, 1/4 for the variation. */
@@ -50,6 +57,9 @@ export class PeerBook {
     const peer: Peer = {
       ...{ endpoint, srttMs: undefined, rttvarMs: 0, failures: 0, suspect: false },
       ...{ token: undefined, tokenAtMs: -Infinity, heardAtMs: -Infinity, sentAtMs: -Infinity },
+      answeredAtMs: -Infinity,
+      provenAtMs: -Infinity,
+      scope: scopeOf(endpoint.address),
     };
     this.#known.set(endpoint.text, peer);
     return peer;

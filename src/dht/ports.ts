@@ -15,3 +15,9 @@ export interface DhtRecords {
 export interface DialBack {
   dial(to: Endpoint, done: (reached: boolean) => void): void;
 }
+
+/** Where nodes may be found when none is known: configured hosts, resolved anew each time. */
+export interface Bootstrap {
+  /** Never rejects. */
+  endpoints(): Promise<readonly Endpoint[]>;
+}

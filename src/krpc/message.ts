@@ -112,3 +112,6 @@ export const maxDatagramBytes = 1200;
 
 /** What an unproven asker pads a find query to, and so the most that it can be answered. */
 export const unprovenFindBytes = 700;
+
+/** The same for all other queries: an answer with address and token. */
+export const unprovenPingBytes = 120;

@@ -160,7 +160,10 @@ export function deadFiles(files: Tree): string[] {
     alive.add(path);
     pending.push(...importsOf(path, text).flatMap((each) => each.path ?? []));
   }
-  return below(files, "src/", ".ts").flatMap(([path]) => (alive.has(path) ? [] : [path]));
+  // Declarations of packages without types are found by the compiler, not by an import.
+  return below(files, "src/", ".ts").flatMap(([path]) =>
+    alive.has(path) || path.endsWith(".d.ts") ? [] : [path],
+  );
 }
 
 /** Packages that src imports although package.json does not promise them to who installs it. */

@@ -32,6 +32,14 @@ describe("checkCombinations()", () => {
       warnings: [],
     });
   });
+  it("wants one address of each family for datagrams, since answers leave from where was asked", () => {
+    assert.match(check({ "udp-bind": "" }).problems[0]!, /\[dht\] udp_bind = "": at least one/);
+    assert.match(check({ "udp-bind": "::, fd00::1" }).problems[0]!, /:: already covers fd00::1/);
+    const two = check({ "udp-bind": "192.0.2.1, ::1, 192.0.2.2" });
+    assert.match(two.problems[0]!, /udp_bind.*only one IPv4 address/);
+    assert.match(check({ "udp-bind": "::1, ::2" }).problems[0]!, /only one IPv6 address/);
+    assert.deepEqual(check({ "udp-bind": "192.0.2.1, ::1" }), { problems: [], warnings: [] });
+  });
   it("refuses a state directory in which no socket can be made", () => {
     const long = `/${"a".repeat(93)}`;
     assert.deepEqual(check({ "state-dir": long }).problems, []);

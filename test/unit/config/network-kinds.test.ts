@@ -3,9 +3,11 @@ import { describe, it } from "mocha";
 import {
   address,
   host,
+  hostAndPort,
   isLoopback,
   isWildcard,
   network,
+  networkName,
 } from "../../../src/config/network-kinds.ts";
 
 describe("address", () => {
@@ -108,6 +110,43 @@ describe("host", () => {
     ]) {
       assert.deepEqual(host.parse(text), {}, text);
     }
+  });
+});
+
+describe("hostAndPort", () => {
+  it("takes names and addresses, with a port or with the usual one", () => {
+    const cases = {
+      "FTP.us.debian.org": { host: "ftp.us.debian.org", port: 9977 },
+      "ftp.us.debian.org:1": { host: "ftp.us.debian.org", port: 1 },
+      "192.0.2.1:65535": { host: "192.0.2.1", port: 65_535 },
+      "192.0.2.1": { host: "192.0.2.1", port: 9977 },
+      "2001:DB8::1": { host: "2001:db8::1", port: 9977 },
+      "[2001:db8::1]": { host: "2001:db8::1", port: 9977 },
+      "[2001:db8::1]:53": { host: "2001:db8::1", port: 53 },
+    };
+    for (const [text, value] of Object.entries(cases))
+      assert.deepEqual(hostAndPort.parse(text), { value }, text);
+  });
+  it("refuses everything else", () => {
+    for (const text of [
+      ...["", ":", ":1", "a:", "a:0", "a:65536", "a:1:2", "a:-1", "a:1x", "http://a:1", "a/b:1"],
+      ...["[]:1", "[a]:1:2", "[2001:db8::1]:0", "[2001:db8::1]1", "2001:db8::1]:1", "127.1:5"],
+    ]) {
+      assert.deepEqual(hostAndPort.parse(text), {}, text);
+    }
+  });
+});
+
+describe("networkName", () => {
+  it("takes letters, digits and dashes in lower case", () => {
+    const cases = { public: "public", LAN: "lan", "Our-Office-2": "our-office-2", "7": "7" };
+    for (const [text, value] of Object.entries(cases))
+      assert.deepEqual(networkName.parse(text), { value }, text);
+    assert.deepEqual(networkName.parse("a".repeat(64)), { value: "a".repeat(64) });
+  });
+  it("refuses everything else", () => {
+    for (const text of ["", "-", "-a", "a-", "a b", "a.b", "a_b", "ä", "a".repeat(65)])
+      assert.deepEqual(networkName.parse(text), {}, text);
   });
 });
 

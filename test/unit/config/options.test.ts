@@ -35,6 +35,16 @@ describe("options", () => {
         keepFreeBytes: 500_000_000,
         offerDirs: ["/var/cache/apt/archives"],
       },
+      dht: {
+        network: "public",
+        enabled: true,
+        udpPort: 9977,
+        udpBind: ["0.0.0.0", "::"],
+        bootstrap: [],
+        lanDiscovery: true,
+        share: "fresh",
+        lookupMinSizeBytes: 65_536,
+      },
       log: { level: "info", requests: true },
     });
   });

@@ -1,0 +1,198 @@
+/**
+ * Keeps the routing table true: who enters it, who is pinged when, who leaves.
+ *
+ * A node that spoke to us first may sit behind a NAT whose pinhole it has just opened. So it waits in
+ * quarantine: it is pinged at once, and again when its pinhole has closed (2008's re-ping); only then
+ * it enters. Who answers a query although nothing had come from its address before has proved the
+ * same at once. A newcomer that is never silent long enough is believed when it still claims to be
+ * reachable after `quarantineMs`, for whoever is not finds that out earlier and says so.
+ */
+import type { Counters } from "../base/counters.ts";
+import { dhtLimits } from "../base/dht-limits.ts";
+import { compareDistance, idWithPrefix } from "../base/node-id.ts";
+import type { NodeId } from "../base/node-id.ts";
+import type { Clock, Random } from "../base/ports.ts";
+import type { RoutingTable } from "./routing-table.ts";
+import type { Asker, Contact } from "./types.ts";
+
+interface Newcomer {
+  readonly contact: Contact;
+  readonly sinceMs: number;
+  /** When it is pinged to prove itself. */
+  dueMs: number;
+  /** It answered the first ping. */
+  answers: boolean;
+}
+
+export class Keeper {
+  readonly #table: RoutingTable;
+  readonly #asker: Asker;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #counters: Counters;
+  readonly #own: NodeId;
+  /** By endpoint. */
+  readonly #quarantine = new Map<string, Newcomer>();
+  #stopTimer: (() => void) | undefined;
+  #refreshing = 0;
+
+  constructor(components: {
+    readonly table: RoutingTable;
+    readonly asker: Asker;
+    readonly clock: Clock;
+    readonly random: Random;
+    readonly counters: Counters;
+    readonly own: NodeId;
+  }) {
+    this.#table = components.table;
+    this.#asker = components.asker;
+    this.#clock = components.clock;
+    this.#random = components.random;
+    this.#counters = components.counters;
+    this.#own = components.own;
+  }
+
+  start(): void {
+    this.#again(this.#random.next() * dhtLimits.upkeepMs);
+  }
+
+  stop(): void {
+    this.#stopTimer?.();
+  }
+
+  get quarantined(): number {
+    return this.#quarantine.size;
+  }
+
+  /** A query came from somebody who says it can be reached. */
+  heard(contact: Contact): void {
+    if (this.#table.at(contact.endpoint.text) !== undefined) return;
+    if (this.#quarantine.has(contact.endpoint.text)) return;
+    if (!this.#table.wants(contact.id)) return;
+    this.#admit(contact, false);
+    this.#ping(contact);
+  }
+
+  /** It says itself that it cannot be reached. */
+  unreachable(contact: Contact): void {
+    this.#quarantine.delete(contact.endpoint.text);
+    const known = this.#table.at(contact.endpoint.text);
+    if (known !== undefined) this.#remove(known, "dht.contact.readOnly");
+  }
+
+  answered(contact: Contact, silentMs: number): void {
+    if (this.#table.at(contact.endpoint.text) !== undefined) return;
+    const newcomer = this.#quarantine.get(contact.endpoint.text);
+    const nowMs = this.#clock.monotonicMs();
+    const believed = newcomer !== undefined && nowMs - newcomer.sinceMs >= dhtLimits.quarantineMs;
+    const noNat = contact.peer.scope !== "global";
+    if (silentMs >= dhtLimits.pinholeMs || believed || noNat) {
+      this.#quarantine.delete(contact.endpoint.text);
+      contact.peer.provenAtMs = nowMs;
+      const addition = this.#table.add(contact);
+      this.#counters.add(`dht.contact.${addition}`);
+      return;
+    }
+    if (newcomer === undefined) this.#admit(contact, true);
+    else newcomer.answers = true;
+  }
+
+  failed(contact: Contact): void {
+    this.#quarantine.delete(contact.endpoint.text);
+    if (contact.peer.failures < dhtLimits.failuresToEvict) return;
+    const known = this.#table.at(contact.endpoint.text);
+    if (known !== undefined) this.#remove(known, "dht.contact.evicted");
+  }
+
+  /** The closest nodes that are worth naming to others; newcomers only where there are too few. */
+  closest(target: NodeId, count: number): Contact[] {
+    const proven = this.#table.closest(target, count);
+    const good = proven.filter(({ peer }) => peer.failures === 0);
+    if (good.length >= Math.min(count, dhtLimits.k) || this.#quarantine.size === 0) return good;
+    const fresh = [...this.#quarantine.values()].filter(({ answers }) => answers);
+    return [...good, ...fresh.map(({ contact }) => contact)]
+      .sort((a, b) => compareDistance(target, a.id, b.id))
+      .slice(0, count);
+  }
+
+  #admit(contact: Contact, answers: boolean): void {
+    if (this.#quarantine.size >= dhtLimits.quarantine) {
+      this.#counters.add("dht.quarantine.full");
+      return;
+    }
+    const sinceMs = this.#clock.monotonicMs();
+    const dueMs = sinceMs + dhtLimits.pinholeMs;
+    this.#quarantine.set(contact.endpoint.text, { contact, sinceMs, dueMs, answers });
+    this.#counters.add("dht.quarantine.in");
+  }
+
+  #remove(contact: Contact, counter: string): void {
+    this.#table.remove(contact);
+    this.#counters.add(counter);
+    const spare = this.#table.takeSpare(contact);
+    if (spare !== undefined) this.#ping(spare);
+  }
+
+  #ping(contact: Contact): void {
+    this.#asker.ask(contact, { method: "ping" }, () => undefined);
+  }
+
+  #again(delayMs: number): void {
+    this.#stopTimer = this.#clock.after(delayMs, () => {
+      this.#upkeep();
+      this.#again(dhtLimits.upkeepMs * (0.9 + 0.2 * this.#random.next()));
+    });
+  }
+
+  #upkeep(): void {
+    const nowMs = this.#clock.monotonicMs();
+    let pings = 0;
+    for (const contact of this.#table.contacts()) {
+      if (!this.#due(contact, nowMs)) continue;
+      this.#ping(contact);
+      if (++pings === dhtLimits.upkeepPings) break;
+    }
+    for (const newcomer of this.#quarantine.values()) {
+      const { contact, sinceMs, dueMs } = newcomer;
+      if (nowMs < dueMs || pings >= 2 * dhtLimits.upkeepPings) continue;
+      // Whatever came from it since has kept its pinhole open.
+      const opens = contact.peer.heardAtMs + dhtLimits.pinholeMs;
+      newcomer.dueMs = Math.min(opens, sinceMs + dhtLimits.quarantineMs);
+      if (nowMs < newcomer.dueMs) continue;
+      newcomer.dueMs = nowMs + dhtLimits.pinholeMs;
+      pings++;
+      this.#counters.add("dht.contact.repinged");
+      this.#ping(contact);
+    }
+    this.#refresh(nowMs);
+  }
+
+  #due({ peer }: Contact, nowMs: number): boolean {
+    const sinceSentMs = nowMs - peer.sentAtMs;
+    if (peer.failures > 0) return sinceSentMs >= dhtLimits.failedRetryMs * 2 ** peer.failures;
+    if (peer.suspect) return sinceSentMs >= 2 * dhtLimits.failedRetryMs;
+    const ageMs = nowMs - peer.provenAtMs;
+    const patienceMs = Math.min(
+      dhtLimits.contactSilentMs,
+      Math.max(dhtLimits.youngSilentMs, ageMs / 4),
+    );
+    return nowMs - peer.heardAtMs >= patienceMs && sinceSentMs >= dhtLimits.failedRetryMs;
+  }
+
+  /** One bucket at a time, so that its cost is spread. */
+  #refresh(nowMs: number): void {
+    if (this.#refreshing > 0 || this.#table.size === 0) return;
+    const stale = this.#table.staleBuckets(nowMs - dhtLimits.bucketRefreshMs);
+    const depth = stale[Math.floor(this.#random.next() * stale.length)];
+    if (depth === undefined) return;
+    this.refreshBucket(depth);
+  }
+
+  /** Looks up an id of this bucket, so that who lives there is met. */
+  refreshBucket(depth: number): void {
+    this.#refreshing++;
+    this.#counters.add("dht.bucket.refreshed");
+    const target = idWithPrefix(this.#own, depth, this.#random);
+    this.#asker.findClosest(target, dhtLimits.k, () => this.#refreshing--);
+  }
+}

@@ -1,0 +1,364 @@
+/**
+ * One iterative lookup (Kademlia, section 2.3) under a policy. It knows no socket: it asks through
+ * `LookupPort` and is told of answers. Rules:
+ * - Whoever is asked is asked once by this lookup; retransmissions are the transaction's affair.
+ * - Values are delivered as they come, each publisher once in each of its states.
+ * - The end comes exactly once, and late answers after it teach the node but not this lookup.
+ * - What answers claim is bounded: so many candidates, so many of one network among them.
+ */
+import { dhtLimits } from "../base/dht-limits.ts";
+import { subnetOf } from "../base/endpoint.ts";
+import { compareDistance, idText, sameId } from "../base/node-id.ts";
+import type { NodeId } from "../base/node-id.ts";
+import type { HeldValue, NodeInfo, Query } from "../krpc/message.ts";
+import type { Outcome, PendingQuery, QueryHandlers, Schedule } from "../krpc/transactions.ts";
+import type { LookupPolicy } from "./policy.ts";
+import type { Contact } from "./types.ts";
+
+export interface LookupPort {
+  readonly own: NodeId;
+  /** Sends one query under this schedule. */
+  query(to: Contact, query: Query, schedule: Schedule, handlers: QueryHandlers): PendingQuery;
+  /** What the node knows of somebody named in an answer; undefined: not to be contacted. */
+  contact(info: NodeInfo, teller: Contact): Contact | undefined;
+  /** Whether somebody is so slow lately that nobody should wait for it. */
+  suspected(contact: Contact): boolean;
+}
+
+/** One answer or failure as it came, for people who watch (`apt-p2p lookup --all`). */
+export interface Hop {
+  readonly contact: Contact;
+  readonly what: "answer" | "suspect" | "failed";
+  /** Nodes named and values held, for an answer. */
+  readonly nodes: number;
+  readonly held: number;
+  readonly rttMs: number;
+}
+
+export interface LookupEvents {
+  readonly values?: (values: readonly HeldValue[], from: Contact) => void;
+  readonly hop?: (hop: Hop) => void;
+  /** The closest nodes that answered, nearest first; not called after `cancel`. */
+  readonly done: (result: LookupResult) => void;
+}
+
+export interface LookupResult {
+  readonly closest: readonly Contact[];
+  /** Datagrams sent, retransmissions included. */
+  readonly messages: number;
+}
+
+export interface LookupTask {
+  readonly target: NodeId;
+  readonly kind: "nodes" | "values";
+  readonly policy: LookupPolicy;
+  /** Closest nodes wanted; with more than the policy's k, so many must have answered. */
+  readonly width?: number;
+  /** Values are all that is wanted of one holder; more of them are not asked for. */
+  readonly firstPageOnly?: boolean;
+}
+
+type State = "new" | "asked" | "suspect" | "answered" | "failed";
+
+interface Candidate {
+  readonly contact: Contact;
+  state: State;
+  pending: PendingQuery | undefined;
+  held: number;
+}
+
+export class Lookup {
+  readonly #task: LookupTask;
+  readonly #port: LookupPort;
+  readonly #events: LookupEvents;
+  readonly #k: number;
+  /** Nearest first. */
+  readonly #candidates: Candidate[] = [];
+  readonly #ids = new Set<string>();
+  readonly #endpoints = new Set<string>();
+  readonly #subnets = new Map<string, number>();
+  /** Publisher and value of all that was delivered. */
+  readonly #delivered = new Set<string>();
+  readonly #fetches = new Set<PendingQuery>();
+  #fetched = 0;
+  #suspects = 0;
+  #answers = 0;
+  #messages = 0;
+  #phase: "search" | "fetch" | "ended" = "search";
+
+  constructor(port: LookupPort, task: LookupTask, events: LookupEvents) {
+    this.#port = port;
+    this.#task = task;
+    this.#events = events;
+    this.#k = task.width ?? task.policy.k;
+  }
+
+  get ended(): boolean {
+    return this.#phase === "ended";
+  }
+
+  /** Begins with these contacts. Without any it ends at once. */
+  start(contacts: Iterable<Contact>): void {
+    for (const contact of contacts) this.#offer(contact);
+    this.#step();
+  }
+
+  /** Nothing is delivered any more, and what is under way is forgotten. */
+  cancel(): void {
+    this.#phase = "ended";
+    for (const { pending } of this.#candidates) pending?.cancel();
+    for (const fetch of this.#fetches) fetch.cancel();
+  }
+
+  /** Ends with what there is. */
+  giveUp(): void {
+    if (this.#phase === "search") this.#finish();
+  }
+
+  #offer(contact: Contact): void {
+    if (sameId(contact.id, this.#port.own)) return;
+    const id = idText(contact.id);
+    if (this.#ids.has(id) || this.#endpoints.has(contact.endpoint.text)) return;
+    const place = this.#placeOf(contact);
+    if (place >= dhtLimits.lookupCandidates || !this.#diverse(contact)) return;
+    const state = this.#port.suspected(contact) ? "suspect" : "new";
+    this.#ids.add(id);
+    this.#endpoints.add(contact.endpoint.text);
+    this.#candidates.splice(place, 0, { contact, state, pending: undefined, held: 0 });
+    if (this.#candidates.length > dhtLimits.lookupCandidates) this.#dropFarthest();
+  }
+
+  #placeOf({ id }: Contact): number {
+    let [low, high] = [0, this.#candidates.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const there = this.#candidates[middle];
+      if (there !== undefined && compareDistance(this.#task.target, there.contact.id, id) < 0) {
+        low = middle + 1;
+      } else high = middle;
+    }
+    return low;
+  }
+
+  #dropFarthest(): void {
+    const dropped = this.#candidates.pop();
+    if (dropped === undefined) return;
+    dropped.pending?.cancel();
+    this.#ids.delete(idText(dropped.contact.id));
+    this.#endpoints.delete(dropped.contact.endpoint.text);
+  }
+
+  #diverse({ endpoint, peer }: Contact): boolean {
+    if (peer.scope !== "global") return true;
+    const subnet = subnetOf(endpoint.address);
+    const count = this.#subnets.get(subnet) ?? 0;
+    if (count >= dhtLimits.subnetPerLookup) return false;
+    this.#subnets.set(subnet, count + 1);
+    return true;
+  }
+
+  /** Everything that decides stands here: who counts as closest, whether it is over, who is next. */
+  #step(): void {
+    if (this.#phase !== "search") return;
+    const { policy } = this.#task;
+    for (;;) {
+      const closest = this.#closest(this.#k);
+      const full = closest.length >= this.#k;
+      if (policy.earlyAbort && full && closest.every(({ state }) => state === "answered")) break;
+      const busy = this.#busy(closest);
+      const next = busy < policy.alpha ? this.#next(closest, full) : undefined;
+      if (next !== undefined) this.#ask(next);
+      else if (busy > 0 || this.#awaited(closest)) {
+        this.#hedge(busy);
+        return;
+      } else break;
+    }
+    if (!policy.inlineValues && this.#task.kind === "values") this.#startFetch();
+    else if (this.#fetches.size === 0) this.#finish();
+  }
+
+  /**
+   * Where many are silent, waiting to see which of the closest are would cost a time-out after
+   * another. As many of the next ones as will be needed by the share of silence so far are asked now.
+   */
+  #hedge(busy: number): void {
+    if (!this.#task.policy.skipSuspects) return;
+    const { priorQueries, priorSilence } = dhtLimits;
+    const silence =
+      (this.#suspects + priorSilence * priorQueries) /
+      (this.#suspects + this.#answers + priorQueries);
+    const ahead = Math.floor(silence * busy);
+    if (ahead === 0) return;
+    const wider = this.#closest(this.#k + ahead).slice(this.#k);
+    for (const candidate of wider) if (unasked(candidate)) this.#ask(candidate);
+  }
+
+  /** The nearest that can still answer in time, so many of them. */
+  #closest(count: number): Candidate[] {
+    const { skipSuspects } = this.#task.policy;
+    const closest: Candidate[] = [];
+    for (const candidate of this.#candidates) {
+      const { state } = candidate;
+      if (state === "failed" || (skipSuspects && state === "suspect")) continue;
+      closest.push(candidate);
+      if (closest.length === count) break;
+    }
+    return closest;
+  }
+
+  #busy(closest: readonly Candidate[]): number {
+    const { leapFrog } = this.#task.policy;
+    const counted = leapFrog ? closest : this.#candidates;
+    let busy = 0;
+    for (const candidate of counted) if (candidate.state === "asked") busy++;
+    return busy;
+  }
+
+  /** Whether the end waits for an answer that holds no slot any more. */
+  #awaited(closest: readonly Candidate[]): boolean {
+    const { earlyAbort } = this.#task.policy;
+    const waited = earlyAbort ? closest : this.#candidates;
+    return waited.some(({ pending }) => pending !== undefined);
+  }
+
+  #next(closest: readonly Candidate[], full: boolean): Candidate | undefined {
+    let best: Candidate | undefined;
+    let bestMs = Infinity;
+    for (const candidate of closest) {
+      if (!unasked(candidate)) continue;
+      if (!this.#task.policy.rttFirst) return candidate;
+      const rttMs = candidate.contact.peer.srttMs ?? dhtLimits.firstTimeoutMs;
+      if (rttMs < bestMs) [best, bestMs] = [candidate, rttMs];
+    }
+    // Too few are left without those that were slow earlier: they get their chance after all.
+    return best ?? (full ? undefined : this.#candidates.find(unasked));
+  }
+
+  #ask(candidate: Candidate): void {
+    const { policy, kind, target } = this.#task;
+    const { contact } = candidate;
+    const query: Query =
+      kind === "values"
+        ? { method: "find_value", key: target }
+        : { method: "find_node", target, count: Math.min(this.#k, dhtLimits.mostNodes) };
+    candidate.state = "asked";
+    this.#messages++;
+    candidate.pending = this.#port.query(contact, query, policy.schedule(contact.peer), {
+      done: (outcome) => this.#answered(candidate, outcome),
+      suspect: () => this.#suspect(candidate),
+      resent: () => this.#messages++,
+    });
+  }
+
+  #suspect(candidate: Candidate): void {
+    if (candidate.state !== "asked" || !this.#task.policy.freeSuspects) return;
+    candidate.state = "suspect";
+    this.#suspects++;
+    this.#hop(candidate, "suspect", 0);
+    this.#step();
+  }
+
+  #answered(candidate: Candidate, outcome: Outcome): void {
+    candidate.pending = undefined;
+    if (outcome.kind !== "answer") {
+      candidate.state = "failed";
+      this.#hop(candidate, "failed", 0);
+      this.#step();
+      return;
+    }
+    const { nodes = [], values = [], held = 0 } = outcome.message.fields;
+    candidate.state = "answered";
+    candidate.held = held;
+    this.#answers++;
+    for (const info of nodes) {
+      const contact = this.#port.contact(info, candidate.contact);
+      if (contact !== undefined && !this.ended) this.#offer(contact);
+    }
+    this.#hop(candidate, "answer", outcome.rttMs, nodes.length);
+    this.#deliver(values, candidate.contact);
+    if (values.length > 0 && values.length < held && this.#task.firstPageOnly !== true) {
+      this.#fetchPage(candidate, values.length);
+    }
+    this.#step();
+  }
+
+  #hop(candidate: Candidate, what: Hop["what"], rttMs: number, nodes = 0): void {
+    const { contact, held } = candidate;
+    this.#events.hop?.({ contact, what, nodes, held, rttMs });
+  }
+
+  #deliver(values: readonly HeldValue[], from: Contact): void {
+    const fresh = values.filter(({ publisher, value }) => {
+      if (this.#delivered.size >= dhtLimits.lookupValues) return false;
+      const text = `${publisher.text} ${Buffer.from(value).toString("latin1")}`;
+      if (this.#delivered.has(text)) return false;
+      this.#delivered.add(text);
+      return true;
+    });
+    if (fresh.length > 0) this.#events.values?.(fresh, from);
+  }
+
+  /** 2008: when the search has ended, the holders are asked for what they hold, nearest first. */
+  #startFetch(): void {
+    this.#phase = "fetch";
+    this.#events.done(this.#result());
+    this.#fetchNext();
+  }
+
+  #fetchNext(): void {
+    while (this.#fetches.size < this.#task.policy.alpha && this.#fetched < holders2008) {
+      const holder = this.#candidates.find(({ state, held }) => state === "answered" && held > 0);
+      if (holder === undefined) break;
+      this.#fetchPage(holder, 0);
+    }
+    if (this.#fetches.size === 0 || this.#fetched >= holders2008) this.cancel();
+  }
+
+  /** Asks a holder for its values from this one on, and for the rest when they have come. */
+  #fetchPage(holder: Candidate, from: number): void {
+    const { contact, held } = holder;
+    const { policy, target } = this.#task;
+    holder.held = 0;
+    this.#messages++;
+    const query: Query = {
+      ...{ method: "get_value", key: target, count: dhtLimits.mostValues, from },
+    };
+    const fetch = this.#port.query(contact, query, policy.schedule(contact.peer), {
+      resent: () => this.#messages++,
+      done: (outcome) => {
+        this.#fetches.delete(fetch);
+        const values = outcome.kind === "answer" ? (outcome.message.fields.values ?? []) : [];
+        this.#deliver(values, contact);
+        const next = from + values.length;
+        const more = values.length > 0 && next < Math.min(held, dhtLimits.valuesPerKey);
+        if (more && policy.inlineValues) this.#fetchPage({ ...holder, held }, next);
+        if (this.#phase === "fetch") {
+          if (values.length > 0) this.#fetched++;
+          this.#fetchNext();
+        } else this.#step();
+      },
+    });
+    this.#fetches.add(fetch);
+  }
+
+  /** What was asked and has not answered may still teach the node, and bring values. */
+  #finish(): void {
+    this.#phase = "ended";
+    this.#events.done(this.#result());
+  }
+
+  #result(): LookupResult {
+    const closest = this.#candidates
+      .filter(({ state }) => state === "answered")
+      .slice(0, this.#k)
+      .map(({ contact }) => contact);
+    return { closest, messages: this.#messages };
+  }
+}
+
+function unasked({ state, pending }: Candidate): boolean {
+  return state === "new" || (state === "suspect" && pending === undefined);
+}
+
+/** 2008: so many holders are asked for their values. */
+const holders2008 = 6;

@@ -1,0 +1,314 @@
+/**
+ * One node of the DHT for one address family: messages and timers in, messages out. It puts together
+ * the parts of this room and decides nothing that they do not. The daemon runs one for IPv4 and one
+ * for IPv6; the laboratory runs thousands.
+ */
+import type { Counters } from "../base/counters.ts";
+import { dhtLimits } from "../base/dht-limits.ts";
+import type { Endpoint, Family } from "../base/endpoint.ts";
+import type { NodeId } from "../base/node-id.ts";
+import type { Clock, Hashes, Random } from "../base/ports.ts";
+import type {
+  AnswerMessage,
+  HeldValue,
+  Message,
+  NodeInfo,
+  Query,
+  QueryMessage,
+} from "../krpc/message.ts";
+import type { MessagePort } from "../krpc/ports.ts";
+import { Transactions } from "../krpc/transactions.ts";
+import type { Outcome } from "../krpc/transactions.ts";
+import { Answering, mayKnow } from "./answering.ts";
+import { DialBacks } from "./dial-backs.ts";
+import { Joining } from "./joining.ts";
+import { Keeper } from "./keeper.ts";
+import { Lookup } from "./lookup.ts";
+import type { LookupEvents, LookupPort, LookupResult, LookupTask } from "./lookup.ts";
+import { OutsideAddress } from "./outside-address.ts";
+import { PeerBook } from "./peer-book.ts";
+import { defaultPolicy, defaultTable, patientPolicy, suspicionMs } from "./policy.ts";
+import type { LookupPolicy } from "./policy.ts";
+import type { Bootstrap, DhtRecords, DialBack } from "./ports.ts";
+import { QueryGuard } from "./query-guard.ts";
+import { Reachability } from "./reachability.ts";
+import { RoutingTable } from "./routing-table.ts";
+import { Rpc } from "./rpc.ts";
+import { SizeEstimate } from "./size-estimate.ts";
+import { Tokens } from "./tokens.ts";
+import type { Asker, Contact } from "./types.ts";
+import { ValueStore } from "./value-store.ts";
+
+export interface DhtComponents {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly hashes: Hashes;
+  /** 20 bytes that nobody can guess. */
+  readonly secret: () => Uint8Array;
+  readonly port: MessagePort;
+  readonly dialBack: DialBack;
+  readonly records: DhtRecords;
+  readonly bootstrap: Bootstrap;
+  readonly counters: Counters;
+}
+
+export interface DhtSettings {
+  readonly id: NodeId;
+  readonly family: Family;
+  /** Program, version and network: `AP0.1.0`; who says something else after a slash is no node of ours. */
+  readonly version: string;
+  readonly policy?: LookupPolicy;
+  readonly table?: RoutingTable;
+}
+
+export interface LookupHandle {
+  readonly cancel: () => void;
+}
+
+/** Told when the node learns something that others must act on. */
+export interface DhtListener {
+  /** Our address as the others see it has changed: what we published names the old one. */
+  readonly moved?: (address: string) => void;
+}
+
+export class DhtNode implements Asker {
+  readonly id: NodeId;
+  readonly table: RoutingTable;
+  readonly store: ValueStore;
+  readonly book = new PeerBook();
+  readonly keeper: Keeper;
+  readonly joining: Joining;
+  readonly size = new SizeEstimate();
+  readonly outside = new OutsideAddress();
+  readonly reachability = new Reachability();
+  readonly rpc: Rpc;
+  readonly #components: DhtComponents;
+  readonly #settings: DhtSettings;
+  readonly #listener: DhtListener;
+  readonly #transactions: Transactions;
+  readonly #answering: Answering;
+  readonly #guard = new QueryGuard();
+  readonly #lookups = new Set<Lookup>();
+  readonly #waiting: (() => void)[] = [];
+  readonly #lookupPort: LookupPort;
+  #stopExpiry: () => void = () => undefined;
+
+  constructor(components: DhtComponents, settings: DhtSettings, listener: DhtListener = {}) {
+    const { clock, hashes, secret, records, counters, random, port } = components;
+    this.#components = components;
+    this.#settings = settings;
+    this.#listener = listener;
+    const { id, version, family } = settings;
+    this.id = id;
+    this.table = settings.table ?? new RoutingTable(id, defaultTable);
+    this.#transactions = new Transactions(components);
+    const { book, table } = this;
+    this.rpc = new Rpc(
+      { clock, transactions: this.#transactions, book, counters },
+      { id, version, readOnly: () => this.reachability.readOnly(clock.monotonicMs()) },
+      {
+        answered: (contact, message, silentMs) => this.#answered(contact, message, silentMs),
+        failed: (contact) => this.keeper.failed(contact),
+      },
+    );
+    this.keeper = new Keeper({ table, asker: this, clock, random, counters, own: id });
+    this.store = new ValueStore({
+      ...{ ownId: id, family, hashes, clock, records, counters, secret: secret() },
+    });
+    this.joining = new Joining({
+      ...{ own: id, asker: this, rpc: this.rpc, table, keeper: this.keeper, book },
+      ...{ records, recordKey: `dht!contacts!${family}`, bootstrap: components.bootstrap },
+      ...{ clock, random, counters },
+    });
+    this.#answering = new Answering({
+      ...{ id, version, clock, port, counters, store: this.store },
+      tokens: new Tokens({ hashes, secret }),
+      dialBacks: new DialBacks({ clock, dialBack: components.dialBack, counters }),
+      closest: (target, count) => this.keeper.closest(target, count),
+    });
+    this.#lookupPort = {
+      own: id,
+      query: (to, query, schedule, handlers) => this.rpc.query(to, query, schedule, handlers),
+      contact: (info, teller) => this.#named(info, teller),
+      suspected: ({ peer }) => peer.suspect && clock.monotonicMs() - peer.sentAtMs < suspicionMs,
+    };
+  }
+
+  start(): void {
+    this.keeper.start();
+    this.joining.start();
+    this.#expire();
+  }
+
+  stop(): void {
+    this.keeper.stop();
+    this.joining.stop();
+    this.#stopExpiry();
+    for (const lookup of this.#lookups) lookup.cancel();
+    this.#lookups.clear();
+    this.#waiting.length = 0;
+    this.#transactions.close();
+  }
+
+  /** A datagram of so many bytes has come and been decoded. */
+  receive(from: Endpoint, message: Message, bytes: number): void {
+    const { counters } = this.#components;
+    if (networkOf(message.version) !== networkOf(this.#settings.version)) {
+      counters.add("dht.heard.otherNetwork");
+      return;
+    }
+    if (message.kind === "query") this.#receiveQuery(from, message, bytes);
+    else if (!this.#transactions.receive(from, message)) counters.add("dht.heard.unasked");
+  }
+
+  /** A datagram that is a query, but not a right one. */
+  receiveWrong(from: Endpoint, error: Parameters<Answering["refuse"]>[1], bytes: number): void {
+    if (!this.#guard.allow(from.address, this.#components.clock.monotonicMs())) return;
+    this.#components.counters.add("dht.heard.wrong");
+    this.#answering.refuse(from, error, bytes);
+  }
+
+  /** Values as they come, then the end; what this node holds itself comes first. */
+  lookup(key: NodeId, events: LookupEvents): LookupHandle {
+    const policy = this.#settings.policy ?? defaultPolicy;
+    const all = { key, asker: "", from: 0, count: dhtLimits.valuesPerKey };
+    const own = this.store.page(all).values;
+    const { counters } = this.#components;
+    counters.add("dht.lookup.started");
+    return this.#run({ target: key, kind: "values", policy }, events, own);
+  }
+
+  findClosest(target: NodeId, width: number, done: (closest: readonly Contact[]) => void): void {
+    const task: LookupTask = { target, kind: "nodes", policy: patientPolicy, width };
+    this.#run(task, {
+      done: ({ closest }) => {
+        this.size.note(
+          target,
+          closest.map(({ id }) => id),
+        );
+        this.store.setNetworkSize(this.size.estimate() ?? this.table.size + 1);
+        done(closest);
+      },
+    });
+  }
+
+  ask(to: Contact, query: Query, done: (outcome: Outcome) => void): void {
+    this.rpc.ask(to, query, done);
+  }
+
+  /** Runs a lookup of any kind and policy: for the laboratory, the parts of this room, and walks. */
+  run(task: LookupTask, events: LookupEvents): LookupHandle {
+    return this.#run(task, events);
+  }
+
+  get pendingLookups(): number {
+    return this.#lookups.size + this.#waiting.length;
+  }
+
+  get pendingQueries(): number {
+    return this.#transactions.size;
+  }
+
+  #run(task: LookupTask, events: LookupEvents, own: readonly HeldValue[] = []): LookupHandle {
+    const { clock } = this.#components;
+    let stopLimit: (() => void) | undefined;
+    const ended = (result: LookupResult): void => {
+      stopLimit?.();
+      this.#lookups.delete(lookup);
+      this.#components.counters.add("dht.lookup.messages", result.messages);
+      events.done(result);
+      this.#waiting.shift()?.();
+    };
+    const lookup = new Lookup(this.#lookupPort, task, { ...events, done: ended });
+    const begin = (): void => {
+      this.#lookups.add(lookup);
+      this.table.noteLookup(task.target, clock.monotonicMs());
+      stopLimit = clock.after(task.policy.limitMs, () => lookup.giveUp());
+      lookup.start(this.#seeds(task));
+    };
+    // Never from inside the call: who asks has its handle before anything happens.
+    const stopStart = clock.after(0, () => {
+      if (own.length > 0) {
+        const self = { id: this.id, endpoint: selfEndpoint, peer: this.book.peer(selfEndpoint) };
+        events.values?.(own, self);
+      }
+      if (this.#lookups.size < dhtLimits.lookupsAtOnce) begin();
+      else if (this.#waiting.length < dhtLimits.lookupsWaiting) this.#waiting.push(begin);
+      else events.done({ closest: [], messages: 0 });
+    });
+    const cancel = (): void => {
+      stopStart();
+      stopLimit?.();
+      lookup.cancel();
+      const waits = this.#waiting.indexOf(begin);
+      if (waits !== -1) this.#waiting.splice(waits, 1);
+      if (this.#lookups.delete(lookup)) this.#waiting.shift()?.();
+    };
+    return { cancel };
+  }
+
+  /** The nearest that are known, and some more in case they are dead. */
+  #seeds({ target, policy, width }: LookupTask): Contact[] {
+    const count = width ?? policy.k;
+    const seeds = this.table.closest(target, policy.skipSuspects ? 4 * count : count);
+    return seeds.length < count ? this.keeper.closest(target, count) : seeds;
+  }
+
+  #receiveQuery(from: Endpoint, message: QueryMessage, bytes: number): void {
+    const { clock, counters } = this.#components;
+    const nowMs = clock.monotonicMs();
+    if (!this.#guard.allow(from.address, nowMs)) {
+      counters.add("dht.heard.tooMany");
+      return;
+    }
+    const peer = this.book.peer(from);
+    const contact = { id: message.id, endpoint: from, peer };
+    this.reachability.heard({
+      unasked: nowMs - Math.max(peer.sentAtMs, peer.answeredAtMs) >= dhtLimits.pinholeMs,
+      nowMs,
+    });
+    this.#answering.answer(from, message, bytes);
+    if (message.readOnly) this.keeper.unreachable(contact);
+    else this.keeper.heard(contact);
+    peer.heardAtMs = nowMs;
+    peer.answeredAtMs = nowMs;
+  }
+
+  #answered(contact: Contact, message: AnswerMessage, silentMs: number): void {
+    const nowMs = this.#components.clock.monotonicMs();
+    this.reachability.asked(contact.endpoint, nowMs);
+    const { seen } = message;
+    if (seen !== undefined && this.outside.note(contact.endpoint, seen, nowMs) === "changed") {
+      this.#components.counters.add("dht.address.changed");
+      this.reachability.reset(nowMs);
+      this.#listener.moved?.(this.outside.current()?.address ?? seen.address);
+    }
+    this.keeper.answered(contact, silentMs);
+  }
+
+  /** Somebody named by an answer: of our family, and at an address that the teller may name. */
+  #named(info: NodeInfo, teller: Contact): Contact | undefined {
+    const { address } = info.endpoint;
+    if (address.includes(":") !== (this.#settings.family === 6)) return undefined;
+    const peer = this.book.peer(info.endpoint);
+    if (!mayKnow(teller.peer.scope, peer.scope)) return undefined;
+    return { id: info.id, endpoint: peer.endpoint, peer };
+  }
+
+  #expire(): void {
+    const { clock } = this.#components;
+    this.#stopExpiry = clock.after(dhtLimits.expiryMs, () => {
+      this.store.expire(clock.monotonicMs());
+      this.#expire();
+    });
+  }
+}
+
+/** What comes from the node itself. */
+const selfEndpoint: Endpoint = { address: "0.0.0.0", port: 1, text: "self" };
+
+/** What stands behind the slash: empty for the public network. */
+function networkOf(version: string): string {
+  const slash = version.indexOf("/");
+  return slash === -1 ? "" : version.slice(slash);
+}

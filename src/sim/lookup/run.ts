@@ -1,0 +1,171 @@
+/** Runs many lookups of one contender on one network, and says what they took. */
+import { idBytes, idText, parseNodeId } from "../../base/node-id.ts";
+import type { NodeId } from "../../base/node-id.ts";
+import type { Hashes } from "../../base/ports.ts";
+import { second } from "../../base/units.ts";
+import { defaultPolicy } from "../../dht/policy.ts";
+import type { Latency } from "../net/latency.ts";
+import { SeededRandom } from "../seeded-random.ts";
+import { summary } from "../statistics.ts";
+import type { Summary } from "../statistics.ts";
+import type { Contender } from "./contenders.ts";
+import type { NetworkModel } from "./networks.ts";
+import { StaticWorld } from "./static-world.ts";
+import type { Made } from "./static-world.ts";
+
+export interface BenchTask {
+  readonly model: NetworkModel;
+  readonly seed: number;
+  readonly lookups: number;
+  readonly hashes: Hashes;
+  /** Instead of the model's own. */
+  readonly latency?: Latency | undefined;
+}
+
+type Times = Omit<Summary, "count">;
+
+/** One line of the bench. Times in milliseconds, messages and bytes per lookup as sent by the asker. */
+export interface BenchRow {
+  readonly policy: string;
+  readonly network: string;
+  readonly seed: number;
+  readonly lookups: number;
+  readonly done: Times;
+  readonly firstValue: Times;
+  readonly messages: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Of the 8 closest live nodes, how many a lookup came back with: the mean share. */
+  readonly recall: number;
+  /** Share of the lookups that found no value although it had been stored. */
+  readonly missed: number;
+  readonly traceHash: string;
+}
+
+export interface BenchResult {
+  readonly row: BenchRow;
+  /** Each lookup's time to its end. */
+  readonly doneMs: readonly number[];
+}
+
+interface One {
+  readonly doneMs: number;
+  readonly firstMs: number | undefined;
+  readonly messages: number;
+  readonly recall: number;
+}
+
+/** Nobody waits longer for a lookup to end. */
+const patienceMs = 120 * second;
+
+export function benchContender(task: BenchTask, contender: Contender): BenchResult {
+  return bench(task, contender, (world, asker, key) => searched(world, asker, key));
+}
+
+/**
+ * The all-knowing searcher: it asks the 8 live closest at once, but waits for none that is overloaded.
+ */
+export function benchBound(task: BenchTask, contender: Contender): BenchResult {
+  const named = { ...contender, policy: { ...defaultPolicy, name: "bound" } };
+  return bench(task, named, (world, asker, key) => known(world, asker, key));
+}
+
+function bench(
+  task: BenchTask,
+  contender: Contender,
+  run: (world: StaticWorld, asker: Made, key: NodeId) => One,
+): BenchResult {
+  const { model, seed, lookups, hashes, latency = model.latency(seed) } = task;
+  const random = new SeededRandom(seed + 99);
+  const keys = Array.from({ length: lookups }, () => parseNodeId(random.bytes(idBytes))!);
+  const world = new StaticWorld({ model, contender, seed, hashes, latency, keys });
+  const ones: One[] = [];
+  let [bytesSent, bytesReceived] = [0, 0];
+  for (const [number, key] of keys.entries()) {
+    const asker = world.freshAsker(number);
+    ones.push(run(world, asker, key));
+    bytesSent += asker.port.traffic.sentBytes;
+    bytesReceived += asker.port.traffic.receivedBytes;
+    asker.node.stop();
+  }
+  const mean = (values: readonly number[]): number =>
+    values.reduce((sum, value) => sum + value, 0) / values.length;
+  const found = ones.flatMap(({ firstMs }) => firstMs ?? []);
+  const row = {
+    ...{ policy: contender.policy.name, network: model.name, seed, lookups },
+    done: times(ones.map(({ doneMs }) => doneMs)),
+    firstValue: times(found),
+    messages: rounded(mean(ones.map(({ messages }) => messages)), 10),
+    bytesSent: Math.round(bytesSent / lookups),
+    bytesReceived: Math.round(bytesReceived / lookups),
+    recall: rounded(mean(ones.map(({ recall }) => recall)), 1000),
+    missed: rounded(1 - found.length / lookups, 10_000),
+    traceHash: world.network.traceHash(),
+  };
+  return { row, doneMs: ones.map(({ doneMs }) => doneMs) };
+}
+
+/** One lookup as the contender does it; time goes on until nothing can come any more. */
+function searched(world: StaticWorld, { node }: Made, key: NodeId): One {
+  const { clock } = world;
+  const startMs = clock.monotonicMs();
+  const at = (): number => clock.monotonicMs() - startMs;
+  const seen: { doneMs?: number; firstMs?: number; closest: readonly NodeId[]; messages: number } =
+    { closest: [], messages: 0 };
+  node.lookup(key, {
+    values: () => (seen.firstMs ??= at()),
+    done: ({ closest, messages }) => {
+      seen.doneMs = at();
+      seen.messages = messages;
+      seen.closest = closest.map(({ id }) => id);
+    },
+  });
+  const over = (): boolean =>
+    seen.doneMs !== undefined && (seen.firstMs !== undefined || node.pendingQueries === 0);
+  clock.runUntil(over, patienceMs);
+  const found = new Set(seen.closest.map(idText));
+  const right = world.trueClosest(key, 8).map(idText);
+  return {
+    ...{ doneMs: seen.doneMs ?? patienceMs, firstMs: seen.firstMs, messages: seen.messages },
+    recall: right.filter((id) => found.has(id)).length / right.length,
+  };
+}
+
+function known(world: StaticWorld, asker: Made, key: NodeId): One {
+  const { clock } = world;
+  const startMs = clock.monotonicMs();
+  const right = world.trueClosest(key, 8);
+  const contacts = world.contactsOf(asker, right);
+  const quick = new Set(right.filter((id) => !world.isOverloaded(id)).map(idText));
+  let [answers, messages] = [0, 0];
+  let firstMs: number | undefined;
+  let doneMs: number | undefined;
+  for (const contact of contacts) {
+    messages++;
+    const schedule = defaultPolicy.schedule(contact.peer);
+    asker.node.rpc.query(contact, { method: "find_value", key }, schedule, {
+      resent: () => messages++,
+      done: (outcome) => {
+        if (outcome.kind !== "answer") return;
+        const passedMs = clock.monotonicMs() - startMs;
+        if ((outcome.message.fields.values?.length ?? 0) > 0) firstMs ??= passedMs;
+        answers++;
+        quick.delete(idText(contact.id));
+        if (quick.size === 0) doneMs ??= passedMs;
+      },
+    });
+  }
+  clock.runUntil(() => doneMs !== undefined || asker.node.pendingQueries === 0, patienceMs);
+  const passedMs = clock.monotonicMs() - startMs;
+  const recall = answers / Math.max(1, right.length);
+  return { doneMs: doneMs ?? passedMs, firstMs, messages, recall };
+}
+
+function times(values: readonly number[]): Times {
+  const { mean, p50, p90, p99 } = summary(values);
+  return { p50, p90, p99, mean };
+}
+
+function rounded(value: number, parts: number): number {
+  return Math.round(value * parts) / parts;
+}
