@@ -139,7 +139,13 @@ export class Answering {
     const token = tokens.issue(from.address, clock.monotonicMs());
     const { transaction } = query;
     const full: AnswerMessage = {
-      ...{ kind: "answer", transaction, version, id, seen: from, token, fields },
+      kind: "answer",
+      transaction,
+      version,
+      id,
+      seen: from,
+      token,
+      fields,
     };
     const fitting = fitAnswer(full, limit);
     if (encodedSize(fitting) > limit) counters.add("dht.answer.tooLong");

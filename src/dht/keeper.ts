@@ -12,6 +12,7 @@ import { dhtLimits } from "../base/dht-limits.ts";
 import { compareDistance, idWithPrefix } from "../base/node-id.ts";
 import type { NodeId } from "../base/node-id.ts";
 import type { Clock, Random } from "../base/ports.ts";
+import { Agenda } from "./agenda.ts";
 import type { RoutingTable } from "./routing-table.ts";
 import type { Asker, Contact } from "./types.ts";
 
@@ -33,6 +34,8 @@ export class Keeper {
   readonly #own: NodeId;
   /** By endpoint. */
   readonly #quarantine = new Map<string, Newcomer>();
+  /** When each contact of the table is looked at again. */
+  readonly #agenda = new Agenda(dhtLimits.upkeepMs);
   #stopTimer: (() => void) | undefined;
   #refreshing = 0;
 
@@ -91,6 +94,7 @@ export class Keeper {
       contact.peer.provenAtMs = nowMs;
       const addition = this.#table.add(contact);
       this.#counters.add(`dht.contact.${addition}`);
+      if (addition === "added" || addition === "replaced") this.#plan(contact);
       return;
     }
     if (newcomer === undefined) this.#admit(contact, true);
@@ -99,9 +103,16 @@ export class Keeper {
 
   failed(contact: Contact): void {
     this.#quarantine.delete(contact.endpoint.text);
-    if (contact.peer.failures < dhtLimits.failuresToEvict) return;
     const known = this.#table.at(contact.endpoint.text);
-    if (known !== undefined) this.#remove(known, "dht.contact.evicted");
+    if (known === undefined) return;
+    if (contact.peer.failures < dhtLimits.failuresToEvict) this.#plan(known);
+    else this.#remove(known, "dht.contact.evicted");
+  }
+
+  /** It let a query run into its time-out: it is looked at sooner. */
+  suspected(contact: Contact): void {
+    const known = this.#table.at(contact.endpoint.text);
+    if (known !== undefined) this.#plan(known);
   }
 
   /** The closest nodes that are worth naming to others; newcomers only where there are too few. */
@@ -128,6 +139,7 @@ export class Keeper {
 
   #remove(contact: Contact, counter: string): void {
     this.#table.remove(contact);
+    this.#agenda.forget(contact);
     this.#counters.add(counter);
     const spare = this.#table.takeSpare(contact);
     if (spare !== undefined) this.#ping(spare);
@@ -147,10 +159,13 @@ export class Keeper {
   #upkeep(): void {
     const nowMs = this.#clock.monotonicMs();
     let pings = 0;
-    for (const contact of this.#table.contacts()) {
-      if (!this.#due(contact, nowMs)) continue;
-      this.#ping(contact);
-      if (++pings === dhtLimits.upkeepPings) break;
+    for (const contact of this.#agenda.take(nowMs)) {
+      if (this.#table.at(contact.endpoint.text) !== contact) continue;
+      if (pings < dhtLimits.upkeepPings && this.#dueMs(contact) <= nowMs) {
+        pings++;
+        this.#ping(contact);
+      }
+      this.#plan(contact);
     }
     for (const newcomer of this.#quarantine.values()) {
       const { contact, sinceMs, dueMs } = newcomer;
@@ -167,16 +182,18 @@ export class Keeper {
     this.#refresh(nowMs);
   }
 
-  #due({ peer }: Contact, nowMs: number): boolean {
-    const sinceSentMs = nowMs - peer.sentAtMs;
-    if (peer.failures > 0) return sinceSentMs >= dhtLimits.failedRetryMs * 2 ** peer.failures;
-    if (peer.suspect) return sinceSentMs >= 2 * dhtLimits.failedRetryMs;
-    const ageMs = nowMs - peer.provenAtMs;
-    const patienceMs = Math.min(
-      dhtLimits.contactSilentMs,
-      Math.max(dhtLimits.youngSilentMs, ageMs / 4),
-    );
-    return nowMs - peer.heardAtMs >= patienceMs && sinceSentMs >= dhtLimits.failedRetryMs;
+  #plan(contact: Contact): void {
+    this.#agenda.plan(contact, this.#dueMs(contact));
+  }
+
+  /** When it is to be pinged if nothing comes from it until then. */
+  #dueMs({ peer }: Contact): number {
+    const { failedRetryMs, contactSilentMs, youngSilentMs } = dhtLimits;
+    if (peer.failures > 0) return peer.sentAtMs + failedRetryMs * 2 ** peer.failures;
+    if (peer.suspect) return peer.sentAtMs + 2 * failedRetryMs;
+    const ageMs = this.#clock.monotonicMs() - peer.provenAtMs;
+    const patienceMs = Math.min(contactSilentMs, Math.max(youngSilentMs, ageMs / 4));
+    return Math.max(peer.heardAtMs + patienceMs, peer.sentAtMs + failedRetryMs);
   }
 
   /** One bucket at a time, so that its cost is spread. */

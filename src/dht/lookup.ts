@@ -12,6 +12,7 @@ import { compareDistance, idText, sameId } from "../base/node-id.ts";
 import type { NodeId } from "../base/node-id.ts";
 import type { HeldValue, NodeInfo, Query } from "../krpc/message.ts";
 import type { Outcome, PendingQuery, QueryHandlers, Schedule } from "../krpc/transactions.ts";
+import { distanceShare } from "./distance-share.ts";
 import type { LookupPolicy } from "./policy.ts";
 import type { Contact } from "./types.ts";
 
@@ -23,6 +24,10 @@ export interface LookupPort {
   contact(info: NodeInfo, teller: Contact): Contact | undefined;
   /** Whether somebody is so slow lately that nobody should wait for it. */
   suspected(contact: Contact): boolean;
+  /** Nodes in the network, about; undefined: unknown. */
+  networkSize(): number | undefined;
+  /** Share of this node's latest queries that were not answered in time. */
+  silence(): number;
 }
 
 /** One answer or failure as it came, for people who watch (`apt-p2p lookup --all`). */
@@ -62,6 +67,8 @@ type State = "new" | "asked" | "suspect" | "answered" | "failed";
 
 interface Candidate {
   readonly contact: Contact;
+  /** Among the few nodes around the target, one of which each of the closest will be. */
+  readonly near: boolean;
   state: State;
   pending: PendingQuery | undefined;
   held: number;
@@ -72,6 +79,8 @@ export class Lookup {
   readonly #port: LookupPort;
   readonly #events: LookupEvents;
   readonly #k: number;
+  /** Distance, as a share of the id space, within which candidates are near. */
+  readonly #nearShare: number;
   /** Nearest first. */
   readonly #candidates: Candidate[] = [];
   readonly #ids = new Set<string>();
@@ -81,9 +90,9 @@ export class Lookup {
   readonly #delivered = new Set<string>();
   readonly #fetches = new Set<PendingQuery>();
   #fetched = 0;
-  #suspects = 0;
-  #answers = 0;
   #messages = 0;
+  /** Queries that were not answered in time. */
+  #suspects = 0;
   #phase: "search" | "fetch" | "ended" = "search";
 
   constructor(port: LookupPort, task: LookupTask, events: LookupEvents) {
@@ -91,6 +100,9 @@ export class Lookup {
     this.#task = task;
     this.#events = events;
     this.#k = task.width ?? task.policy.k;
+    const size = port.networkSize();
+    const live = (size ?? 0) * (1 - Math.min(port.silence(), dhtLimits.mostSilence));
+    this.#nearShare = (dhtLimits.nearFactor * this.#k) / live;
   }
 
   get ended(): boolean {
@@ -124,7 +136,8 @@ export class Lookup {
     const state = this.#port.suspected(contact) ? "suspect" : "new";
     this.#ids.add(id);
     this.#endpoints.add(contact.endpoint.text);
-    this.#candidates.splice(place, 0, { contact, state, pending: undefined, held: 0 });
+    const near = distanceShare(this.#task.target, contact.id) <= this.#nearShare;
+    this.#candidates.splice(place, 0, { contact, near, state, pending: undefined, held: 0 });
     if (this.#candidates.length > dhtLimits.lookupCandidates) this.#dropFarthest();
   }
 
@@ -179,18 +192,16 @@ export class Lookup {
 
   /**
    * Where many are silent, waiting to see which of the closest are would cost a time-out after
-   * another. As many of the next ones as will be needed by the share of silence so far are asked now.
+   * another: as many of the next ones as will be needed by the share of silence are asked now.
    */
   #hedge(busy: number): void {
     if (!this.#task.policy.skipSuspects) return;
-    const { priorQueries, priorSilence } = dhtLimits;
-    const silence =
-      (this.#suspects + priorSilence * priorQueries) /
-      (this.#suspects + this.#answers + priorQueries);
-    const ahead = Math.floor(silence * busy);
-    if (ahead === 0) return;
+    const silence = Math.min(this.#port.silence(), dhtLimits.mostSilence);
+    const ahead = Math.floor((dhtLimits.hedge * silence * busy) / (1 - silence));
+    const late = this.#suspects >= dhtLimits.lateAfter;
+    if (ahead < (late ? 1 : dhtLimits.leastAhead)) return;
     const wider = this.#closest(this.#k + ahead).slice(this.#k);
-    for (const candidate of wider) if (unasked(candidate)) this.#ask(candidate);
+    for (const candidate of wider) if (candidate.near && unasked(candidate)) this.#ask(candidate);
   }
 
   /** The nearest that can still answer in time, so many of them. */
@@ -222,11 +233,14 @@ export class Lookup {
   }
 
   #next(closest: readonly Candidate[], full: boolean): Candidate | undefined {
+    const { rttFirst, farAlpha } = this.#task.policy;
+    let far = 0;
+    for (const { state, near } of closest) if (state === "asked" && !near) far++;
     let best: Candidate | undefined;
     let bestMs = Infinity;
     for (const candidate of closest) {
-      if (!unasked(candidate)) continue;
-      if (!this.#task.policy.rttFirst) return candidate;
+      if (!unasked(candidate) || (!candidate.near && far >= farAlpha)) continue;
+      if (!rttFirst) return candidate;
       const rttMs = candidate.contact.peer.srttMs ?? dhtLimits.firstTimeoutMs;
       if (rttMs < bestMs) [best, bestMs] = [candidate, rttMs];
     }
@@ -269,7 +283,6 @@ export class Lookup {
     const { nodes = [], values = [], held = 0 } = outcome.message.fields;
     candidate.state = "answered";
     candidate.held = held;
-    this.#answers++;
     for (const info of nodes) {
       const contact = this.#port.contact(info, candidate.contact);
       if (contact !== undefined && !this.ended) this.#offer(contact);
@@ -344,6 +357,7 @@ export class Lookup {
   /** What was asked and has not answered may still teach the node, and bring values. */
   #finish(): void {
     this.#phase = "ended";
+    for (const { pending } of this.#candidates) pending?.sendNoMore();
     this.#events.done(this.#result());
   }
 

@@ -21,6 +21,7 @@ import { Transactions } from "../krpc/transactions.ts";
 import type { Outcome } from "../krpc/transactions.ts";
 import { Answering, mayKnow } from "./answering.ts";
 import { DialBacks } from "./dial-backs.ts";
+import { distanceShare } from "./distance-share.ts";
 import { Joining } from "./joining.ts";
 import { Keeper } from "./keeper.ts";
 import { Lookup } from "./lookup.ts";
@@ -109,6 +110,7 @@ export class DhtNode implements Asker {
       {
         answered: (contact, message, silentMs) => this.#answered(contact, message, silentMs),
         failed: (contact) => this.keeper.failed(contact),
+        suspected: (contact) => this.keeper.suspected(contact),
       },
     );
     this.keeper = new Keeper({ table, asker: this, clock, random, counters, own: id });
@@ -130,6 +132,8 @@ export class DhtNode implements Asker {
       own: id,
       query: (to, query, schedule, handlers) => this.rpc.query(to, query, schedule, handlers),
       contact: (info, teller) => this.#named(info, teller),
+      networkSize: () => this.networkSize(),
+      silence: () => this.rpc.silence,
       suspected: ({ peer }) => peer.suspect && clock.monotonicMs() - peer.sentAtMs < suspicionMs,
     };
   }
@@ -199,6 +203,16 @@ export class DhtNode implements Asker {
   /** Runs a lookup of any kind and policy: for the laboratory, the parts of this room, and walks. */
   run(task: LookupTask, events: LookupEvents): LookupHandle {
     return this.#run(task, events);
+  }
+
+  /** By the latest lookups; before there are enough, by our own neighbours. */
+  networkSize(): number | undefined {
+    const estimate = this.size.estimate();
+    if (estimate !== undefined) return estimate;
+    const neighbours = this.table.closest(this.id, dhtLimits.k);
+    const last = neighbours.at(-1);
+    if (last === undefined || neighbours.length < dhtLimits.k) return undefined;
+    return neighbours.length / distanceShare(this.id, last.id);
   }
 
   get pendingLookups(): number {

@@ -15,6 +15,8 @@ export interface LookupPolicy {
   readonly k: number;
   /** Queries under way at once, as far as they hold a slot. */
   readonly alpha: number;
+  /** Of them, to nodes that are not near the target yet: they only show the way. */
+  readonly farAlpha: number;
   /** When a query to this peer is sent again, suspected, given up. */
   readonly schedule: (peer: Peer) => Schedule;
   /** Leap-frog: a query to a node that is no longer among the k closest gives up its slot. */
@@ -47,6 +49,7 @@ const original: LookupPolicy = {
   name: "original",
   k: 8,
   alpha: 8,
+  farAlpha: 8,
   schedule: () => schedule2008Once,
   ...{ leapFrog: false, earlyAbort: false },
   ...{ freeSuspects: false, skipSuspects: false },
@@ -78,14 +81,17 @@ export function retransmissionMs({ srttMs, rttvarMs }: Peer): number {
   return Math.min(dhtLimits.longestTimeoutMs, Math.max(dhtLimits.shortestTimeoutMs, timeout));
 }
 
-/** One more try when the peer is late; the answer may come until both have had their time. */
+/**
+ * Late after one time-out: others are asked instead. Only when these are late as well it is worth
+ * sending again, for most lookups have ended by then.
+ */
 function adaptive(peer: Peer): Schedule {
   const timeout = retransmissionMs(peer);
   return {
-    resendMs: [timeout],
+    resendMs: [dhtLimits.resendFactor * timeout],
     // A slow host may well be known to be slow: that is no reason to wait for it.
     suspectMs: Math.min(timeout, dhtLimits.longestWaitMs),
-    failMs: Math.max(3 * timeout, dhtLimits.longestTimeoutMs),
+    failMs: Math.max((dhtLimits.resendFactor + 2) * timeout, dhtLimits.longestTimeoutMs),
   };
 }
 
@@ -97,7 +103,7 @@ export function patientSchedule(peer: Peer): Schedule {
 
 export const defaultPolicy: LookupPolicy = {
   name: "default",
-  ...{ k: dhtLimits.k, alpha: dhtLimits.alpha, schedule: adaptive },
+  ...{ k: dhtLimits.k, alpha: dhtLimits.alpha, farAlpha: dhtLimits.farAlpha, schedule: adaptive },
   ...{ leapFrog: true, earlyAbort: true },
   ...{ freeSuspects: true, skipSuspects: true },
   ...{ rttFirst: true, inlineValues: true, limitMs: dhtLimits.lookupMs },

@@ -124,7 +124,7 @@ export class HolderSender {
   /** Gives a holder up: what it has will lapse there. It gets nothing for so long. */
   drop(holder: Holder, blockMs: number): void {
     const { clock, holders, counters } = this.#parts;
-    counters.add("dht.publish.dropped");
+    if (holder.places > 0) counters.add("dht.publish.dropped");
     holder.blockedUntilMs = clock.monotonicMs() + blockMs;
     holder.renewDue = false;
     holder.renewAtMs = Infinity;

@@ -29,6 +29,8 @@ export interface RpcListener {
   answered(contact: Contact, message: AnswerMessage, silentMs: number): void;
   /** A query to it ran out, or somebody else answered in its place. */
   failed(contact: Contact): void;
+  /** A query to it ran into its time-out; it may still be answered. */
+  suspected?(contact: Contact): void;
 }
 
 /** How this node shows itself in its messages. */
@@ -45,6 +47,8 @@ export class Rpc {
   readonly #counters: Counters;
   readonly #identity: Identity;
   readonly #listener: RpcListener;
+  /** Share of the latest queries that were not answered in time: a moving average. */
+  silence: number = dhtLimits.firstSilence;
   /** When anybody last answered: while nobody does, it is the network that is gone. */
   #heardAnyAtMs = -Infinity;
 
@@ -74,7 +78,9 @@ export class Rpc {
       done: (outcome) => handlers.done(this.#noted(to, outcome)),
       suspect: () => {
         peer.suspect = true;
+        this.#countSilence(1);
         this.#counters.add("dht.query.suspect");
+        this.#listener.suspected?.(to);
         handlers.suspect?.();
       },
       resent: () => handlers.resent?.(),
@@ -131,8 +137,14 @@ export class Rpc {
     peer.sentAtMs = this.#clock.monotonicMs();
     const token = this.#token(peer);
     const message: QueryMessage = {
-      ...{ kind: "query", transaction: this.#transactions.transaction(), version },
-      ...{ id, readOnly: readOnly(), token, padding: 0, query },
+      kind: "query",
+      transaction: this.#transactions.transaction(),
+      version,
+      id,
+      readOnly: readOnly(),
+      token,
+      padding: 0,
+      query,
     };
     return token === undefined ? padded(message) : message;
   }
@@ -157,6 +169,7 @@ export class Rpc {
       peer.failures = dhtLimits.failuresToEvict;
       return this.#failed(contact, nowMs);
     }
+    if (!peer.suspect) this.#countSilence(0);
     noteRoundTrip(peer, Math.min(rttMs, dhtLimits.longestTimeoutMs));
     peer.failures = 0;
     peer.suspect = false;
@@ -166,6 +179,10 @@ export class Rpc {
     }
     this.#listener.answered(contact, message, silentMs);
     return outcome;
+  }
+
+  #countSilence(silent: 0 | 1): void {
+    this.silence += (silent - this.silence) * dhtLimits.silenceWeight;
   }
 
   #failed(contact: Contact, nowMs: number): Outcome {

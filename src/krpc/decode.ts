@@ -153,7 +153,7 @@ function storeItems(args: BencodeDict): StoreItem[] | undefined {
   return items;
 }
 
-const valueRange = { least: 1, most: wireLimits.valueBytes };
+const valueRange = { least: 0, most: wireLimits.valueBytes };
 
 function decodeAnswer(root: BencodeDict, envelope: Envelope): Message | Undecodable {
   const wrong = (what: string): Undecodable => undecodable(`bad ${what}`, envelope.transaction);

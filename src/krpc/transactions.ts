@@ -35,7 +35,10 @@ export interface QueryHandlers {
 }
 
 export interface PendingQuery {
+  /** Nobody is called any more. */
   readonly cancel: () => void;
+  /** It is not sent again, but may still be answered. */
+  readonly sendNoMore: () => void;
 }
 
 interface Pending {
@@ -88,16 +91,28 @@ export class Transactions {
     if (this.#pending.size >= dhtLimits.pendingQueries || this.#pending.has(key)) {
       counters.add("dht.query.refused");
       const stop = clock.after(0, () => handlers.done({ kind: "failed" }));
-      return { cancel: stop };
+      return { cancel: stop, sendNoMore: nothing };
     }
     const pending: Pending = {
-      ...{ key, to, message, schedule, handlers, sentAtMs: clock.monotonicMs() },
-      ...{ resends: 0, suspected: false, stopTimer: nothing },
+      key,
+      to,
+      message,
+      schedule,
+      handlers,
+      sentAtMs: clock.monotonicMs(),
+      resends: 0,
+      suspected: false,
+      stopTimer: nothing,
     };
     this.#pending.set(key, pending);
     this.#arm(pending);
     port.send(to, message);
-    return { cancel: () => this.#end(pending) };
+    return {
+      cancel: () => this.#end(pending),
+      sendNoMore: () => {
+        pending.resends = Infinity;
+      },
+    };
   }
 
   /** False: nobody asked for this. */
@@ -144,7 +159,8 @@ export class Transactions {
       handlers.done({ kind: "failed" });
       return;
     }
-    if ((resendMs[pending.resends] ?? Infinity) <= dueMs) {
+    const resend = resendMs[pending.resends];
+    if (resend !== undefined && resend <= dueMs) {
       pending.resends++;
       this.#components.counters.add("dht.query.resent");
       this.#components.port.send(pending.to, pending.message);

@@ -8,7 +8,7 @@
  *   retransmission.
  * - `libtorrent`: its traversal: branch factor 5, a node is slow after 1 s and then holds no slot,
  *   but the traversal waits for it up to 15 s; enlarged buckets near the root.
- * - `dht-rpc`: Holepunch's: 10 queries at once, 1 s each and 3 retries, the 20 closest.
+ * - `dht-rpc`: Holepunch's: 10 queries at once, 1 s each and 3 retries, until the 20 closest have answered.
  */
 import { minute, second } from "../../base/units.ts";
 import { defaultPolicy, defaultTable, policies2008, table2008 } from "../../dht/policy.ts";
@@ -42,12 +42,20 @@ const limitMs = 2 * minute;
 
 const others: readonly LookupPolicy[] = [
   {
-    ...{ ...defaultPolicy, limitMs, name: "nr128", k: 8, alpha: 4 },
+    ...{ ...defaultPolicy, limitMs, name: "nr128", k: 8, alpha: 4, farAlpha: 4 },
     schedule: () => ({ resendMs: [], suspectMs: 2 * second, failMs: 2 * second }),
     ...{ freeSuspects: false, skipSuspects: false },
   },
   {
-    ...{ ...defaultPolicy, limitMs, name: "libtorrent", k: 8, alpha: 5, rttFirst: false },
+    ...{
+      ...defaultPolicy,
+      limitMs,
+      name: "libtorrent",
+      k: 8,
+      alpha: 5,
+      farAlpha: 5,
+      rttFirst: false,
+    },
     schedule: () => ({ resendMs: [], suspectMs: second, failMs: 15 * second }),
     ...{ freeSuspects: true, skipSuspects: false },
   },
@@ -79,7 +87,8 @@ export const contenders: readonly Contender[] = [
   ...steps,
   ...others.map((policy) => ({
     ...{ policy, table: tables[policy.name] ?? defaultTable },
-    ...{ copies: policy.name === "dht-rpc" ? 20 : 8, deadFactor: 1 },
+    // As many copies as ours, so that only the search differs.
+    ...{ copies: 8, deadFactor: 1 },
   })),
   { policy: defaultPolicy, table: defaultTable, copies: 8, deadFactor: 1 },
 ];

@@ -30,10 +30,10 @@ export const networkModels: readonly NetworkModel[] = [
   },
   {
     ...{ name: "inet-10k", nodes: 10_000, deadShare: 0.15, overloadedShare: 0.03 },
-    ...{ latency: internet, lookups: 1000 },
+    ...{ latency: internet, lookups: 600 },
   },
   {
     ...{ name: "inet-100k", nodes: 100_000, deadShare: 0.15, overloadedShare: 0.03 },
-    ...{ latency: internet, lookups: 1000 },
+    ...{ latency: internet, lookups: 600 },
   },
 ];

@@ -1,5 +1,5 @@
 /** Runs many lookups of one contender on one network, and says what they took. */
-import { idBytes, idText, parseNodeId } from "../../base/node-id.ts";
+import { idText, randomNodeId } from "../../base/node-id.ts";
 import type { NodeId } from "../../base/node-id.ts";
 import type { Hashes } from "../../base/ports.ts";
 import { second } from "../../base/units.ts";
@@ -77,7 +77,7 @@ function bench(
 ): BenchResult {
   const { model, seed, lookups, hashes, latency = model.latency(seed) } = task;
   const random = new SeededRandom(seed + 99);
-  const keys = Array.from({ length: lookups }, () => parseNodeId(random.bytes(idBytes))!);
+  const keys = Array.from({ length: lookups }, () => randomNodeId(random));
   const world = new StaticWorld({ model, contender, seed, hashes, latency, keys });
   const ones: One[] = [];
   let [bytesSent, bytesReceived] = [0, 0];

@@ -151,6 +151,8 @@ export class StaticWorld {
       },
     );
     held.node = node;
+    // What its pings have told it: so many of its contacts do not answer.
+    node.rpc.silence = this.#parts.model.deadShare;
     const made = { node, port };
     const nowMs = this.clock.monotonicMs();
     for (const key of this.#values.get(member.index) ?? []) {

@@ -13,8 +13,8 @@ export interface SimHost {
   readonly nat?: NatSettings;
   /** It loses more, both ways, and takes long to look at what it gets. */
   readonly overloaded?: boolean;
-  /** A datagram has come. `from` is the sender as seen outside. */
-  receive(from: Endpoint, message: Message): void;
+  /** A datagram has come. `from` is the sender as seen outside, `bytes` its size if sizes are counted. */
+  receive(from: Endpoint, message: Message, bytes: number): void;
 }
 
 /** What a host sent, and what came to it (not what was lost on the way). Bytes: UDP payload. */
@@ -34,6 +34,8 @@ export interface HostPort extends MessagePort {
   readonly traffic: Traffic;
   /** May be changed at any time. */
   overloaded: boolean;
+  /** Whether a datagram from there would be let in at this time. */
+  admits(from: Endpoint, nowMs: number): boolean;
   /** The host dies: what it sends and what is on its way to it vanishes. */
   detach(): void;
   /** It has another address from now on, its gateway is a new one, and pinholes are gone. */
@@ -72,6 +74,10 @@ export class Attachment implements HostPort {
 
   send(to: Endpoint, message: Message): void {
     if (this.attached) this.#carrier.send(this, to, message);
+  }
+
+  admits(from: Endpoint, nowMs: number): boolean {
+    return this.gateway?.admits(from, this.endpoint, nowMs) ?? true;
   }
 
   detach(): void {

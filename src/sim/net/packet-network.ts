@@ -249,7 +249,7 @@ export class PacketNetwork {
     traffic.receivedDatagrams++;
     traffic.receivedBytes += sizeBytes;
     this.#end(datagram, decoded === undefined ? "undecodable" : "delivered");
-    if (decoded !== undefined) host.receive(source, decoded);
+    if (decoded !== undefined) host.receive(source, decoded, sizeBytes);
   }
 
   #end({ from, receiver, message, sizeBytes }: Datagram, fate: Fate): void {

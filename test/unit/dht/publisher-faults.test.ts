@@ -62,7 +62,11 @@ describe(`Publisher, when things go wrong (SEED=${seed})`, () => {
     network.clock.advance(2 * minute);
     const missing = all.filter(({ key }) => network.closest(key, dhtLimits.k).includes(liar));
     assert.ok(missing.length > 3, `${missing.length} keys near the liar`);
-    for (const { key } of all) assert.equal(network.copies(key), dhtLimits.k);
+    for (const { key } of all) {
+      const copies = network.copies(key);
+      // Beyond the k-th, lookups may differ about who is next.
+      assert.ok(copies === dhtLimits.k || copies === dhtLimits.k + 1, `${copies} copies`);
+    }
     const told = (): number =>
       network.sent.filter(({ toText }) => toText === liar.contact.endpoint.text).length;
     network.clock.advance(3 * hour);

@@ -88,6 +88,7 @@ describe(`Publisher (SEED=${seed})`, () => {
     const { network, publisher } = placed(100, 300);
     network.clock.advance(10 * minute);
     const base = randomNodeId(network.random);
+    base[19] = 255;
     const near = Array.from({ length: 20 }, (_, index) => {
       const key = base.slice() as NodeId;
       key[19] = index;
