@@ -13,7 +13,7 @@ import { nodeHashes } from "../src/io/node-hashes.ts";
 import { responseTimeBins, responseTimeFigure } from "../src/sim/figure.ts";
 import { contenders } from "../src/sim/lookup/contenders.ts";
 import { networkModels } from "../src/sim/lookup/networks.ts";
-import { benchBound, benchContender } from "../src/sim/lookup/run.ts";
+import { benchBound, benchContender, benchStore } from "../src/sim/lookup/run.ts";
 import type { BenchResult } from "../src/sim/lookup/run.ts";
 import { matrix } from "../src/sim/net/latency-matrix.ts";
 
@@ -45,6 +45,7 @@ const wanted = (name: string): boolean => values.policy?.includes(name) ?? true;
 const results: BenchResult[] = contenders
   .filter(({ policy }) => wanted(policy.name))
   .map((contender) => benchContender(task, contender));
+if (wanted("store")) results.push(benchStore(task, last));
 if (wanted("bound")) results.push(benchBound(task, last));
 
 if (values.figure !== undefined) {

@@ -20,7 +20,7 @@ export const dhtLimits = {
   silenceWeight: 1 / 32,
   mostSilence: 0.6,
   /** Of the queries that the share of silence will cost, how many are made ahead. */
-  hedge: 0.9,
+  hedge: 0.85,
   /** One query ahead is not worth its message, unless so many have already cost their time-out. */
   leastAhead: 2,
   lateAfter: 2,

@@ -117,8 +117,9 @@ export class Keeper {
 
   /** The closest nodes that are worth naming to others; newcomers only where there are too few. */
   closest(target: NodeId, count: number): Contact[] {
-    const proven = this.#table.closest(target, count);
-    const good = proven.filter(({ peer }) => peer.failures === 0);
+    // Twice as many, so that no newcomer takes the place of a good one behind a failing one.
+    const proven = this.#table.closest(target, 2 * count);
+    const good = proven.filter(({ peer }) => peer.failures === 0).slice(0, count);
     if (good.length >= Math.min(count, dhtLimits.k) || this.#quarantine.size === 0) return good;
     const fresh = [...this.#quarantine.values()].filter(({ answers }) => answers);
     return [...good, ...fresh.map(({ contact }) => contact)]

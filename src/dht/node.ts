@@ -89,10 +89,12 @@ export class DhtNode implements Asker {
   readonly #transactions: Transactions;
   readonly #answering: Answering;
   readonly #guard = new QueryGuard();
-  readonly #lookups = new Set<Lookup>();
+  /** Those under way, and how each is cancelled. */
+  readonly #lookups = new Map<Lookup, () => void>();
   readonly #waiting: (() => void)[] = [];
   readonly #lookupPort: LookupPort;
   #stopExpiry: () => void = () => undefined;
+  #stopped = false;
 
   constructor(components: DhtComponents, settings: DhtSettings, listener: DhtListener = {}) {
     const { clock, hashes, secret, records, counters, random, port } = components;
@@ -148,9 +150,9 @@ export class DhtNode implements Asker {
     this.keeper.stop();
     this.joining.stop();
     this.#stopExpiry();
-    for (const lookup of this.#lookups) lookup.cancel();
-    this.#lookups.clear();
+    this.#stopped = true;
     this.#waiting.length = 0;
+    for (const cancel of [...this.#lookups.values()]) cancel();
     this.#transactions.close();
   }
 
@@ -235,13 +237,14 @@ export class DhtNode implements Asker {
     };
     const lookup = new Lookup(this.#lookupPort, task, { ...events, done: ended });
     const begin = (): void => {
-      this.#lookups.add(lookup);
+      this.#lookups.set(lookup, cancel);
       this.table.noteLookup(task.target, clock.monotonicMs());
       stopLimit = clock.after(task.policy.limitMs, () => lookup.giveUp());
       lookup.start(this.#seeds(task));
     };
     // Never from inside the call: who asks has its handle before anything happens.
     const stopStart = clock.after(0, () => {
+      if (this.#stopped) return;
       if (own.length > 0) {
         const self = { id: this.id, endpoint: selfEndpoint, peer: this.book.peer(selfEndpoint) };
         events.values?.(own, self);

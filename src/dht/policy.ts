@@ -95,10 +95,11 @@ function adaptive(peer: Peer): Schedule {
   };
 }
 
-/** For stores, pings and refreshes, which nobody waits for: three tries over some seconds. */
+/** For stores, pings and refreshes, which nobody waits for: four tries over some seconds. */
 export function patientSchedule(peer: Peer): Schedule {
   const timeout = Math.max(retransmissionMs(peer), dhtLimits.patientTimeoutMs);
-  return { resendMs: [timeout, 3 * timeout], suspectMs: 2 * timeout, failMs: 6 * timeout };
+  const resendMs = [timeout, 2.5 * timeout, 4.5 * timeout];
+  return { resendMs, suspectMs: 2 * timeout, failMs: 7 * timeout };
 }
 
 export const defaultPolicy: LookupPolicy = {
@@ -112,7 +113,7 @@ export const defaultPolicy: LookupPolicy = {
 /** The background pass: waits for the slow as well, so that values go to the true closest. */
 export const patientPolicy: LookupPolicy = {
   ...{ ...defaultPolicy, name: "patient", schedule: patientSchedule },
-  ...{ leapFrog: false, skipSuspects: false, rttFirst: false },
+  ...{ leapFrog: false, skipSuspects: false, rttFirst: false, limitMs: minute },
 };
 
 export const defaultTable: TableSettings = { bucketSizes: dhtLimits.bucketSizes, rttBias: true };

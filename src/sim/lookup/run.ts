@@ -3,7 +3,8 @@ import { idText, randomNodeId } from "../../base/node-id.ts";
 import type { NodeId } from "../../base/node-id.ts";
 import type { Hashes } from "../../base/ports.ts";
 import { second } from "../../base/units.ts";
-import { defaultPolicy } from "../../dht/policy.ts";
+import { defaultPolicy, patientPolicy } from "../../dht/policy.ts";
+import type { Schedule } from "../../krpc/transactions.ts";
 import type { Latency } from "../net/latency.ts";
 import { SeededRandom } from "../seeded-random.ts";
 import { summary } from "../statistics.ts";
@@ -55,6 +56,9 @@ interface One {
   readonly recall: number;
 }
 
+/** Closest nodes that a publisher asks for: one lookup places all keys around its target. */
+const storeWidth = 20;
+
 /** Nobody waits longer for a lookup to end. */
 const patienceMs = 120 * second;
 
@@ -68,6 +72,12 @@ export function benchContender(task: BenchTask, contender: Contender): BenchResu
 export function benchBound(task: BenchTask, contender: Contender): BenchResult {
   const named = { ...contender, policy: { ...defaultPolicy, name: "bound" } };
   return bench(task, named, (world, asker, key) => known(world, asker, key));
+}
+
+/** What a publisher does before it stores; the times of its row are the time to the end. */
+export function benchStore(task: BenchTask, contender: Contender): BenchResult {
+  const named = { ...contender, policy: { ...defaultPolicy, name: "store" } };
+  return bench(task, named, (world, asker, key) => patient(world, asker, key));
 }
 
 function bench(
@@ -123,12 +133,34 @@ function searched(world: StaticWorld, { node }: Made, key: NodeId): One {
   const over = (): boolean =>
     seen.doneMs !== undefined && (seen.firstMs !== undefined || node.pendingQueries === 0);
   clock.runUntil(over, patienceMs);
-  const found = new Set(seen.closest.map(idText));
-  const right = world.trueClosest(key, 8).map(idText);
   return {
     ...{ doneMs: seen.doneMs ?? patienceMs, firstMs: seen.firstMs, messages: seen.messages },
-    recall: right.filter((id) => found.has(id)).length / right.length,
+    recall: recallOf(world.trueClosest(key, 8), seen.closest),
   };
+}
+
+/** The patient pass before a store: what counts is whom it finds. */
+function patient(world: StaticWorld, { node }: Made, key: NodeId): One {
+  const { clock } = world;
+  const startMs = clock.monotonicMs();
+  let one: Omit<One, "recall"> | undefined;
+  let closest: readonly NodeId[] = [];
+  const task = { target: key, kind: "nodes", policy: patientPolicy, width: storeWidth } as const;
+  node.run(task, {
+    done: (result) => {
+      const doneMs = clock.monotonicMs() - startMs;
+      one = { doneMs, firstMs: doneMs, messages: result.messages };
+      closest = result.closest.map(({ id }) => id);
+    },
+  });
+  clock.runUntil(() => one !== undefined, patienceMs);
+  const recall = recallOf(world.trueClosest(key, 8), closest.slice(0, 8));
+  return { ...(one ?? { doneMs: patienceMs, firstMs: undefined, messages: 0 }), recall };
+}
+
+function recallOf(right: readonly NodeId[], found: readonly NodeId[]): number {
+  const texts = new Set(found.map(idText));
+  return right.filter((id) => texts.has(idText(id))).length / right.length;
 }
 
 function known(world: StaticWorld, asker: Made, key: NodeId): One {
@@ -142,7 +174,7 @@ function known(world: StaticWorld, asker: Made, key: NodeId): One {
   let doneMs: number | undefined;
   for (const contact of contacts) {
     messages++;
-    const schedule = defaultPolicy.schedule(contact.peer);
+    const schedule = knowingSchedule(contact.peer.srttMs ?? 0);
     asker.node.rpc.query(contact, { method: "find_value", key }, schedule, {
       resent: () => messages++,
       done: (outcome) => {
@@ -159,6 +191,13 @@ function known(world: StaticWorld, asker: Made, key: NodeId): One {
   const passedMs = clock.monotonicMs() - startMs;
   const recall = answers / Math.max(1, right.length);
   return { doneMs: doneMs ?? passedMs, firstMs, messages, recall };
+}
+
+/** Who knows each round trip exactly sends again as soon as a message must have been lost. */
+function knowingSchedule(rttMs: number): Schedule {
+  const waitMs = 1.2 * rttMs + 1;
+  const resendMs = [1, 2, 3, 4, 5].map((tries) => tries * waitMs);
+  return { resendMs, suspectMs: 6 * waitMs, failMs: 6 * waitMs };
 }
 
 function times(values: readonly number[]): Times {
