@@ -15,6 +15,12 @@ export const dhtLimits = {
   /** Of them to nodes outside of the region where nearFactor × k nodes live. */
   farAlpha: 3,
   nearFactor: 2,
+  /**
+   * Ids so many times denser around a target than the network's size allows are no chance (for 8
+   * nodes, 1 in 900 targets); then up to so many candidates of the whole region are asked.
+   */
+  implausibleDensity: 4,
+  regionCandidates: 48,
   /** Share of silence before anything was asked; how much one query counts; the most believed. */
   firstSilence: 0.1,
   silenceWeight: 1 / 32,
@@ -27,11 +33,11 @@ export const dhtLimits = {
   /** A query is sent again after so many time-outs. */
   resendFactor: 2.5,
   /** Retransmission time-outs: before anything is known of a peer, and the bounds afterwards. */
-  firstTimeoutMs: 275,
+  firstTimeoutMs: 265,
   shortestTimeoutMs: 120,
   longestTimeoutMs: 1500,
   /** A lookup waits for nobody longer than this: nine of ten pairs of hosts need less. */
-  longestWaitMs: 390,
+  longestWaitMs: 370,
   /** Least time-out where nobody waits: most overloaded hosts answer within it. */
   patientTimeoutMs: second,
 
@@ -67,8 +73,12 @@ export const dhtLimits = {
   /** The table is looked through so often; each time at most so many contacts are pinged. */
   upkeepMs: 15 * second,
   upkeepPings: 16,
-  /** Contacts that are young are pinged after this silence, older ones later: they live longer. */
-  youngSilentMs: 5 * minute,
+  /**
+   * Contacts that are young are pinged after this silence, older ones later: they live longer. Longer
+   * than `pinholeMs` with two rounds of upkeep: a newcomer that pinged us more often would never be
+   * silent long enough to prove itself, here or to itself.
+   */
+  youngSilentMs: 8 * minute,
   /** A contact that failed is tried again after this time, then after two and four times as long. */
   failedRetryMs: 15 * second,
   /** A bucket in which nothing was looked up for so long is refreshed. */

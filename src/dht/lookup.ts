@@ -67,6 +67,8 @@ type State = "new" | "asked" | "suspect" | "answered" | "failed";
 
 interface Candidate {
   readonly contact: Contact;
+  /** Its distance from the target as a share of the id space. */
+  readonly share: number;
   /** Among the few nodes around the target, one of which each of the closest will be. */
   readonly near: boolean;
   state: State;
@@ -79,7 +81,8 @@ export class Lookup {
   readonly #port: LookupPort;
   readonly #events: LookupEvents;
   readonly #k: number;
-  /** Distance, as a share of the id space, within which candidates are near. */
+  /** Distance within which k nodes are to be expected, and within which candidates are near. */
+  readonly #regionShare: number;
   readonly #nearShare: number;
   /** Nearest first. */
   readonly #candidates: Candidate[] = [];
@@ -94,6 +97,7 @@ export class Lookup {
   /** Queries that were not answered in time. */
   #suspects = 0;
   #phase: "search" | "fetch" | "ended" = "search";
+  #cancelled = false;
 
   constructor(port: LookupPort, task: LookupTask, events: LookupEvents) {
     this.#port = port;
@@ -102,7 +106,8 @@ export class Lookup {
     this.#k = task.width ?? task.policy.k;
     const size = port.networkSize();
     const live = (size ?? 0) * (1 - Math.min(port.silence(), dhtLimits.mostSilence));
-    this.#nearShare = (dhtLimits.nearFactor * this.#k) / live;
+    this.#regionShare = this.#k / live;
+    this.#nearShare = dhtLimits.nearFactor * this.#regionShare;
   }
 
   get ended(): boolean {
@@ -118,6 +123,7 @@ export class Lookup {
   /** Nothing is delivered any more, and what is under way is forgotten. */
   cancel(): void {
     this.#phase = "ended";
+    this.#cancelled = true;
     for (const { pending } of this.#candidates) pending?.cancel();
     for (const fetch of this.#fetches) fetch.cancel();
   }
@@ -136,8 +142,10 @@ export class Lookup {
     const state = this.#port.suspected(contact) ? "suspect" : "new";
     this.#ids.add(id);
     this.#endpoints.add(contact.endpoint.text);
-    const near = distanceShare(this.#task.target, contact.id) <= this.#nearShare;
-    this.#candidates.splice(place, 0, { contact, near, state, pending: undefined, held: 0 });
+    const share = distanceShare(this.#task.target, contact.id);
+    const near = share <= this.#nearShare;
+    const candidate = { contact, share, near, state, pending: undefined, held: 0 };
+    this.#candidates.splice(place, 0, candidate as Candidate);
     if (this.#candidates.length > dhtLimits.lookupCandidates) this.#dropFarthest();
   }
 
@@ -204,15 +212,24 @@ export class Lookup {
     for (const candidate of wider) if (candidate.near && unasked(candidate)) this.#ask(candidate);
   }
 
-  /** The nearest that can still answer in time, so many of them. */
+  /**
+   * The nearest that can still answer in time, so many of them. Where these are denser than honest
+   * ids can be, somebody has placed nodes around the target: then all of the region count in which
+   * as many honest ones are to be expected, and those who crowd the target hide nobody.
+   */
   #closest(count: number): Candidate[] {
     const { skipSuspects } = this.#task.policy;
     const closest: Candidate[] = [];
+    let most = count;
     for (const candidate of this.#candidates) {
-      const { state } = candidate;
+      const { state, share } = candidate;
       if (state === "failed" || (skipSuspects && state === "suspect")) continue;
+      if (closest.length >= this.#k && closest.length >= count && share > this.#regionShare) break;
       closest.push(candidate);
-      if (closest.length === count) break;
+      if (closest.length === count && share < this.#regionShare / dhtLimits.implausibleDensity) {
+        most = Math.max(count, dhtLimits.regionCandidates);
+      }
+      if (closest.length >= most) break;
     }
     return closest;
   }
@@ -301,6 +318,7 @@ export class Lookup {
   }
 
   #deliver(values: readonly HeldValue[], from: Contact): void {
+    if (this.#cancelled) return;
     const fresh = values.filter(({ publisher, value }) => {
       if (this.#delivered.size >= dhtLimits.lookupValues) return false;
       const text = `${publisher.text} ${Buffer.from(value).toString("latin1")}`;
@@ -332,6 +350,8 @@ export class Lookup {
     const { contact, held } = holder;
     const { policy, target } = this.#task;
     holder.held = 0;
+    // Whoever was given values may have enough.
+    if (this.#cancelled) return;
     this.#messages++;
     const query: Query = {
       ...{ method: "get_value", key: target, count: dhtLimits.mostValues, from },
@@ -362,9 +382,11 @@ export class Lookup {
   }
 
   #result(): LookupResult {
-    const closest = this.#candidates
-      .filter(({ state }) => state === "answered")
-      .slice(0, this.#k)
+    const answered = this.#candidates.filter(({ state }) => state === "answered");
+    const last = answered[this.#k - 1];
+    const crowded = (last?.share ?? 1) < this.#regionShare / dhtLimits.implausibleDensity;
+    const closest = answered
+      .filter(({ share }, place) => place < this.#k || (crowded && share <= this.#regionShare))
       .map(({ contact }) => contact);
     return { closest, messages: this.#messages };
   }

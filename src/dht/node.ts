@@ -233,10 +233,15 @@ export class DhtNode implements Asker {
       this.#lookups.delete(lookup);
       this.#components.counters.add("dht.lookup.messages", result.messages);
       events.done(result);
-      this.#waiting.shift()?.();
+      this.#beginNext();
     };
     const lookup = new Lookup(this.#lookupPort, task, { ...events, done: ended });
     const begin = (): void => {
+      // Cancelled when its turn had come already.
+      if (lookup.ended) {
+        this.#beginNext();
+        return;
+      }
       this.#lookups.set(lookup, cancel);
       this.table.noteLookup(task.target, clock.monotonicMs());
       stopLimit = clock.after(task.policy.limitMs, () => lookup.giveUp());
@@ -249,6 +254,8 @@ export class DhtNode implements Asker {
         const self = { id: this.id, endpoint: selfEndpoint, peer: this.book.peer(selfEndpoint) };
         events.values?.(own, self);
       }
+      // Whoever got values of our own may have enough.
+      if (lookup.ended) return;
       if (this.#lookups.size < dhtLimits.lookupsAtOnce) begin();
       else if (this.#waiting.length < dhtLimits.lookupsWaiting) this.#waiting.push(begin);
       else events.done({ closest: [], messages: 0 });
@@ -259,9 +266,18 @@ export class DhtNode implements Asker {
       lookup.cancel();
       const waits = this.#waiting.indexOf(begin);
       if (waits !== -1) this.#waiting.splice(waits, 1);
-      if (this.#lookups.delete(lookup)) this.#waiting.shift()?.();
+      if (this.#lookups.delete(lookup)) this.#beginNext();
     };
     return { cancel };
+  }
+
+  /** By a timer: lookups that end at once would else begin each other ever deeper in the stack. */
+  #beginNext(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) return;
+    this.#components.clock.after(0, () => {
+      if (!this.#stopped) next();
+    });
   }
 
   /** The nearest that are known, and some more in case they are dead. */

@@ -14,15 +14,16 @@
 import type { Counters } from "../base/counters.ts";
 import { dhtLimits } from "../base/dht-limits.ts";
 import type { Family } from "../base/endpoint.ts";
-import { compareDistance, sameId } from "../base/node-id.ts";
+import { compareDistance, randomNodeId, sameId } from "../base/node-id.ts";
 import type { NodeId } from "../base/node-id.ts";
 import type { Clock, Hashes, Random } from "../base/ports.ts";
 import { minute, second } from "../base/units.ts";
 import type { NodeInfo, ValueBytes } from "../krpc/message.ts";
+import { distanceShare } from "./distance-share.ts";
 import type { DhtRecords } from "./ports.ts";
 import { Holders } from "./publish-holders.ts";
 import type { Holder } from "./publish-holders.ts";
-import { publishLimits } from "./publish-limits.ts";
+import { holdersPerKey, publishLimits } from "./publish-limits.ts";
 import { PublishRecords } from "./publish-records.ts";
 import { HolderSender } from "./publish-sender.ts";
 import { Sweep } from "./publish-sweep.ts";
@@ -41,6 +42,8 @@ export interface PublisherComponents {
   readonly counters: Counters;
   readonly records: DhtRecords;
   readonly ownId: NodeId;
+  /** Nodes in the network, about; without it crowds around a key go unnoticed. */
+  readonly networkSize?: () => number | undefined;
 }
 
 export interface PublisherSettings {
@@ -83,6 +86,8 @@ export class Publisher {
   readonly #sender: HolderSender;
   readonly #sweep: Sweep;
   readonly #records: PublishRecords;
+  /** Behind the order in which a crowded region's nodes are chosen. */
+  readonly #salt: NodeId;
   /** Slots whose records are to be written. */
   readonly #unsaved = new Set<number>();
   #savedAtMs = 0;
@@ -99,6 +104,7 @@ export class Publisher {
     const { k } = dhtLimits;
     if (width < k || width > dhtLimits.mostNodes) throw new RangeError(`width ${width}`);
     this.#with = components;
+    this.#salt = randomNodeId(components.random);
     this.#renewMs = renewMs;
     const table = this.#table;
     this.#holders = new Holders(table, components.clock);
@@ -285,7 +291,7 @@ export class Publisher {
     if (key === undefined || sorted === undefined) return false;
     // Nobody has supplied the value since the restart.
     if (table.value(slot) === undefined) return true;
-    const wanted = this.#choose(slot, sorted);
+    const wanted = this.#choose(slot, key, sorted);
     const others = this.#holdersOf(slot)
       .filter((holder) => !wanted.has(holder))
       .sort((a, b) => compareDistance(key, a.contact.id, b.contact.id));
@@ -302,11 +308,13 @@ export class Publisher {
     return true;
   }
 
-  /** The k closest nodes that hold the key or would take it. */
-  #choose(slot: number, sorted: readonly Contact[]): Set<Holder> {
+  /** The k closest nodes that hold the key or would take it; some of the region if it is crowded. */
+  #choose(slot: number, key: NodeId, sorted: readonly Contact[]): Set<Holder> {
     const wanted = new Set<Holder>();
-    for (const contact of sorted) {
-      if (wanted.size === dhtLimits.k) break;
+    const region = this.#crowdedRegion(key, sorted);
+    const most = region === undefined ? dhtLimits.k : holdersPerKey;
+    for (const contact of region ?? sorted) {
+      if (wanted.size === most) break;
       if (sameId(contact.id, this.#with.ownId)) continue;
       const holder = this.#holders.obtain(contact);
       if (holder === undefined) continue;
@@ -314,6 +322,24 @@ export class Publisher {
       if (has || this.#holders.eligible(slot, holder)) wanted.add(holder);
     }
     return wanted;
+  }
+
+  /**
+   * Where nodes crowd around a key, more densely than chance can, its values go to any of the region
+   * in which k honest ones are to be expected, in an order that nobody can foresee.
+   */
+  #crowdedRegion(key: NodeId, sorted: readonly Contact[]): readonly Contact[] | undefined {
+    const { hashes, networkSize } = this.#with;
+    const share = dhtLimits.k / (networkSize?.() ?? 0);
+    const last = sorted[dhtLimits.k - 1];
+    const crowded =
+      last !== undefined && distanceShare(key, last.id) < share / dhtLimits.implausibleDensity;
+    if (!crowded || share > 1) return undefined;
+    this.#with.counters.add("dht.publish.crowded");
+    const order = (id: NodeId): Uint8Array => entryDigest(hashes, this.#salt, id);
+    return sorted
+      .filter(({ id }) => distanceShare(key, id) <= share)
+      .sort((a, b) => Buffer.compare(order(a.id), order(b.id)));
   }
 
   #changed(holder: Holder, slots: readonly number[]): void {

@@ -116,7 +116,8 @@ function bench(
 }
 
 /** One lookup as the contender does it; time goes on until nothing can come any more. */
-function searched(world: StaticWorld, { node }: Made, key: NodeId): One {
+function searched(world: StaticWorld, asker: Made, key: NodeId): One {
+  const { node } = asker;
   const { clock } = world;
   const startMs = clock.monotonicMs();
   const at = (): number => clock.monotonicMs() - startMs;
@@ -135,12 +136,13 @@ function searched(world: StaticWorld, { node }: Made, key: NodeId): One {
   clock.runUntil(over, patienceMs);
   return {
     ...{ doneMs: seen.doneMs ?? patienceMs, firstMs: seen.firstMs, messages: seen.messages },
-    recall: recallOf(world.trueClosest(key, 8), seen.closest),
+    recall: recallOf(world.trueClosest(asker, key, 8), seen.closest),
   };
 }
 
 /** The patient pass before a store: what counts is whom it finds. */
-function patient(world: StaticWorld, { node }: Made, key: NodeId): One {
+function patient(world: StaticWorld, asker: Made, key: NodeId): One {
+  const { node } = asker;
   const { clock } = world;
   const startMs = clock.monotonicMs();
   let one: Omit<One, "recall"> | undefined;
@@ -154,7 +156,7 @@ function patient(world: StaticWorld, { node }: Made, key: NodeId): One {
     },
   });
   clock.runUntil(() => one !== undefined, patienceMs);
-  const recall = recallOf(world.trueClosest(key, 8), closest.slice(0, 8));
+  const recall = recallOf(world.trueClosest(asker, key, 8), closest.slice(0, 8));
   return { ...(one ?? { doneMs: patienceMs, firstMs: undefined, messages: 0 }), recall };
 }
 
@@ -166,7 +168,7 @@ function recallOf(right: readonly NodeId[], found: readonly NodeId[]): number {
 function known(world: StaticWorld, asker: Made, key: NodeId): One {
   const { clock } = world;
   const startMs = clock.monotonicMs();
-  const right = world.trueClosest(key, 8);
+  const right = world.trueClosest(asker, key, 8);
   const contacts = world.contactsOf(asker, right);
   const quick = new Set(right.filter((id) => !world.isOverloaded(id)).map(idText));
   let [answers, messages] = [0, 0];

@@ -98,9 +98,10 @@ export class StaticWorld {
     }
   }
 
-  /** The live nodes that a perfect search for the key would find, nearest first. */
-  trueClosest(key: NodeId, count: number): readonly NodeId[] {
-    return nearest(this.#live, key, count).map(({ id }) => id);
+  /** The live nodes that a perfect search by `asker` would find, nearest first. */
+  trueClosest({ node }: Made, key: NodeId, count: number): readonly NodeId[] {
+    const ids = nearest(this.#live, key, count + 1).map(({ id }) => id);
+    return ids.filter((id) => id !== node.id).slice(0, count);
   }
 
   isOverloaded(id: NodeId): boolean {
