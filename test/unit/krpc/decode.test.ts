@@ -218,8 +218,8 @@ describe("decodeMessage()", () => {
         ...[[], "de", undefined, ["de"], [[id, "de"]]].map((values) =>
           query("store_value", { port: 1, values }),
         ),
-        ...[{ k: id }, { v: "de" }, { k: short, v: "de" }, { k: id, v: 1 }].map(
-          (item) => query("store_value", { port: 1, values: [{ k: id, v: "de" }, item] }),
+        ...[{ k: id }, { v: "de" }, { k: short, v: "de" }, { k: id, v: 1 }].map((item) =>
+          query("store_value", { port: 1, values: [{ k: id, v: "de" }, item] }),
         ),
       ],
     ],

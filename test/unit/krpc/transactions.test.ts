@@ -212,7 +212,8 @@ describe("Transactions", () => {
     const pending = [ask(), ask(), ask()];
     transactions.close();
     assert.deepEqual([transactions.size, clock.pendingTimers], [0, 0]);
-    for (const { message } of pending) assert.equal(transactions.receive(peer, reply(message)), false);
+    for (const { message } of pending)
+      assert.equal(transactions.receive(peer, reply(message)), false);
     clock.advance(20_000);
     assert.deepEqual([sent.length, events], [3, []]);
   });
@@ -228,4 +229,3 @@ describe("Transactions", () => {
     }
   });
 });
-
