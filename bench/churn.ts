@@ -13,6 +13,7 @@ const { result, cost } = await timed(() =>
   benchChurn({
     ...{ seed: options.seed, nodes: options.nodes, durationMs: options.hours * hour },
     ...{ hashes: nodeHashes, latency: internet(options.seed) },
+    ...{ keysPerNode: options.keys, natShare: options.nat },
     progress: (text) => console.error(text),
   }),
 );

@@ -7,20 +7,25 @@ export interface LabOptions {
   readonly seed: number;
   readonly nodes: number;
   readonly hours: number;
+  /** Keys that each node publishes. */
+  readonly keys: number;
+  /** Share of the nodes that are behind NATs. */
+  readonly nat: number;
   readonly json: boolean;
   /** Where the JSON is to be written besides; undefined: nowhere. */
   readonly out: string | undefined;
 }
 
-export function labOptions(defaults: {
-  readonly nodes: number;
-  readonly hours: number;
-}): LabOptions {
+export function labOptions(
+  defaults: Pick<LabOptions, "nodes" | "hours"> & Partial<Pick<LabOptions, "keys" | "nat">>,
+): LabOptions {
   const { values } = parseArgs({
     options: {
       seed: { type: "string", default: "1" },
       nodes: { type: "string", default: String(defaults.nodes) },
       hours: { type: "string", default: String(defaults.hours) },
+      keys: { type: "string", default: String(defaults.keys ?? 5) },
+      nat: { type: "string", default: String(defaults.nat ?? 0.5) },
       json: { type: "boolean", default: false },
       out: { type: "string" },
     },
@@ -28,7 +33,7 @@ export function labOptions(defaults: {
   const { json, out } = values;
   return {
     ...{ seed: Number(values.seed), nodes: Number(values.nodes), hours: Number(values.hours) },
-    ...{ json, out },
+    ...{ keys: Number(values.keys), nat: Number(values.nat), json, out },
   };
 }
 
@@ -63,7 +68,7 @@ export async function timed<T>(
 
 /** The row as JSON or as a table with what matters; to a file, always as JSON. */
 export function print(
-  { json, out }: LabOptions,
+  { json, out }: Pick<LabOptions, "json" | "out">,
   row: object,
   lines: readonly (readonly [name: string, value: string])[],
 ): void {

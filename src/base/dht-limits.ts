@@ -96,15 +96,17 @@ export const dhtLimits = {
   /** Addresses whose round trips, tokens and failures are remembered, beside those in the table. */
   knownPeers: 4096,
 
-  /** Queries of ours under way; beyond that new ones wait. */
-  pendingQueries: 1024,
+  /** Queries of ours under way: all lookups with all their slots, and those that are late. */
+  pendingQueries: 4096,
   /** Candidates that one lookup keeps: 8 answers from each of some 40 nodes, the closest of them. */
   lookupCandidates: 256,
   /** Distinct values that one lookup delivers: all holders' full lists of a popular file. */
   lookupValues: 2000,
+  /** Pages of one holder's values: who gives one value a page is not asked for 200 of them. */
+  pagesPerHolder: 8,
   /** A lookup never takes longer, whatever the network does. */
   lookupMs: 20 * second,
-  lookupsAtOnce: 256,
+  lookupsAtOnce: 128,
   /** More wait for one of these to end: one apt run may ask for thousands of files. */
   lookupsWaiting: 8192,
 

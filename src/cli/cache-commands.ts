@@ -80,7 +80,7 @@ export function importTargets(paths: readonly string[]): string[] {
 }
 
 /** Has work done request by request, with its progress on the terminal → the results as one. */
-async function work(
+export async function work(
   { control, world }: Query,
   title: string,
   targets: readonly string[],
@@ -118,6 +118,10 @@ function added(a: unknown, b: unknown): unknown {
   return Object.fromEntries([...names].map((name) => [name, added(left[name], right[name])]));
 }
 
-function show({ flags, world }: Query, view: (result: unknown) => string, result: unknown): void {
+export function show(
+  { flags, world }: Query,
+  view: (result: unknown) => string,
+  result: unknown,
+): void {
   world.out.write(flags.has("json") ? jsonText(result) : view(result));
 }

@@ -4,6 +4,9 @@ export type CommandName =
   | "daemon"
   | "status"
   | "why"
+  | "lookup"
+  | "dht status"
+  | "dht walk"
   | "cache list"
   | "cache stats"
   | "cache verify"
@@ -25,7 +28,7 @@ export interface Command {
 
 /** A flag of single commands; it takes no value. */
 export interface CommandFlag {
-  readonly name: "json" | "all";
+  readonly name: "json" | "all" | "hops" | "dht-only";
   readonly help: string;
 }
 
@@ -37,9 +40,11 @@ export const commands: readonly Command[] = [
   {
     name: "daemon",
     operands: none,
-    flags: [],
+    flags: [
+      { name: "dht-only", help: "serve the distributed hash table alone: no proxy, no store" },
+    ],
     summary: "run the daemon in the foreground",
-    text: "It logs to standard output and ends on SIGTERM or SIGINT.",
+    text: "It logs to standard output and ends on SIGTERM or SIGINT. With --dht-only it is a node that others can join by (dht.bootstrap), and needs no more than the UDP port and the state directory.",
   },
   {
     name: "status",
@@ -54,6 +59,30 @@ export const commands: readonly Command[] = [
     flags: [json],
     summary: "explain what a URL must contain, who says so, and whether it is held",
     text: "URL is the mirror's, or the one that apt asks this daemon for.",
+  },
+  {
+    name: "lookup",
+    operands: { synopsis: "SHA256|URL", min: 1, max: 1 },
+    flags: [
+      { name: "hops", help: "show every node that was asked, and what it answered" },
+      { name: "json", help: "print one JSON object for programs, when all is known" },
+    ],
+    summary: "look up in the distributed hash table who has a file",
+    text: "Peers are shown as they are found, with the time that it took. The exit status is 1 if there are none. Nothing is fetched from them.",
+  },
+  {
+    name: "dht status",
+    operands: none,
+    flags: [json],
+    summary: "show this node's place in the distributed hash table",
+    text: "For each address family: neighbours, what is held for others, what is published and why not, how other nodes see this one.",
+  },
+  {
+    name: "dht walk",
+    operands: none,
+    flags: [json],
+    summary: "count the nodes of the distributed hash table",
+    text: "Asks every node that can be found for its neighbours, at most 50 queries a second, and tells how many there are, how many answer, and which versions they run. A large network takes minutes.",
   },
   {
     name: "cache list",

@@ -5,7 +5,7 @@ export const exitCodes = {
   ok: { code: 0, text: "all is well" },
   found: {
     code: 1,
-    text: "something is amiss: verify met damage, import left files out, why knows no digest",
+    text: "something is amiss: verify met damage, import left files out, why knows no digest, lookup finds nobody",
   },
   usage: { code: 2, text: "the command line is wrong" },
   configuration: { code: 3, text: "the configuration is wrong" },

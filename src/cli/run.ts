@@ -15,6 +15,7 @@ import type { Invocation } from "./arguments.ts";
 import { cacheClean, cacheImport, cacheList, cacheStats, cacheVerify } from "./cache-commands.ts";
 import type { CommandName } from "./commands.ts";
 import { Control } from "./control.ts";
+import { dhtWalk, showDht, showLookup } from "./dht-commands.ts";
 import { exitCodeOf, exitCodes } from "./exit-codes.ts";
 import { commandHelp, programHelp } from "./help.ts";
 import { loadConfig } from "./load-config.ts";
@@ -65,6 +66,9 @@ const handlers: Readonly<Record<CommandName, Handler>> = {
   daemon: startDaemon,
   status: query(showStatus),
   why: query(showWhy),
+  lookup: query(showLookup),
+  "dht status": query(showDht),
+  "dht walk": query(dhtWalk),
   "cache list": query(cacheList),
   "cache stats": query(cacheStats),
   "cache verify": query(cacheVerify),
@@ -92,13 +96,20 @@ const handlers: Readonly<Record<CommandName, Handler>> = {
 /** For SIGHUP: the configuration as the same command line gives it now. */
 export type Reread = () => ConfigResult;
 
+type Start = (
+  config: Config,
+  reread: Reread,
+  mode: { readonly dhtOnly: boolean },
+) => Promise<number>;
+
 async function startDaemon(run: Run, loaded: Loaded, world: World): Promise<number> {
   warn(loaded.warnings, world);
   world.outliveReaders();
   // Loaded late: the other commands start in a fraction of the time without it.
   const daemon = await import("../daemon/run.ts");
-  const start: (config: Config, reread: Reread) => Promise<number> = daemon.runDaemon;
-  return start(loaded.config, () => loadConfig(run, world));
+  const start: Start = daemon.runDaemon;
+  const dhtOnly = run.flags.has("dht-only");
+  return start(loaded.config, () => loadConfig(run, world), { dhtOnly });
 }
 
 /** A command that asks the running daemon. */

@@ -1,4 +1,5 @@
 /** The daemon's snapshot for people. Lines without news are left out. */
+import { dhtLines } from "./dht-view.ts";
 import { items, number, record, text, texts } from "./facts.ts";
 import { releaseLines } from "./release-view.ts";
 import {
@@ -25,6 +26,7 @@ export function statusView(snapshot: unknown): string {
       ].filter(([, value]) => value !== ""),
     ),
     ...section("Traffic", trafficLines(record(facts["bytes"]))),
+    ...section("Distributed hash table", dhtLines(facts["dht"])),
     ...section("Releases", releaseLines(record(facts["archive"])["releases"])),
     ...section("Downloads", downloadLines(facts["downloads"])),
   ];

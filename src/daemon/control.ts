@@ -10,17 +10,24 @@ import type { Log } from "../base/ports.ts";
 import { parseSha256 } from "../base/sha256.ts";
 import type { Store } from "../cache/store.ts";
 import { parseTarget } from "../engine/target.ts";
+import { lookup, walk, withoutUs } from "./dht-control.ts";
+import type { DaemonDht } from "./dht.ts";
 
 export interface ControlComponents {
-  readonly archive: Archive;
-  readonly store: Store;
+  /** undefined: this daemon serves the DHT alone. */
+  readonly files: { readonly archive: Archive; readonly store: Store } | undefined;
+  readonly dht: DaemonDht;
+  /** Smaller files are not looked up. */
+  readonly leastBytes: number;
   readonly log: Log;
   readonly status: () => Promise<unknown>;
+  /** Aborts when the daemon ends: long work then ends as well. */
+  readonly ending: AbortSignal;
 }
 
 /** What the progress of long work is told in; see cli/progress.ts. */
 export interface Progress {
-  readonly done: number;
+  readonly done?: number;
   readonly total?: number;
   readonly bytes?: number;
   readonly totalBytes?: number;
@@ -28,6 +35,7 @@ export interface Progress {
 }
 
 type Tell = (progress: Progress) => void;
+type TellLine = (line: Readonly<Record<string, unknown>>) => void;
 
 /** Listens; the socket's directory must be the daemon's alone (one daemon per state directory). */
 export async function listenControl(
@@ -52,13 +60,46 @@ async function answer(
   response: ServerResponse,
 ): Promise<void> {
   const url = new URL(request.url ?? "/", "http://localhost");
-  const { store, archive, status } = components;
-  switch (`${request.method ?? ""} ${url.pathname}`) {
+  const asked = { what: `${request.method ?? ""} ${url.pathname}`, query: url.searchParams };
+  if (url.pathname.startsWith("/cache/") || url.pathname === "/why") {
+    await answerFiles(components, asked, response);
+    return;
+  }
+  const { status, dht, files, leastBytes } = components;
+  switch (asked.what) {
     case "GET /status":
       json(response, await status());
       return;
+    case "GET /dht/status":
+      json(response, dht.report());
+      return;
+    case "GET /lookup": {
+      const question = { what: asked.query.get("what") ?? "", hops: asked.query.has("hops") };
+      const parts = { dht, archive: files?.archive, leastBytes };
+      return stream(components, response, (tell, signal) => lookup(parts, question, tell, signal));
+    }
+    case "POST /dht/walk":
+      return work(components, response, (tell, signal) =>
+        walk(dht, ({ note }) => tell({ note }), signal),
+      );
+    default:
+      throw new AptP2pError("USAGE", `this daemon does not know ${url.pathname}`);
+  }
+}
+
+/** What only a daemon with files can say. */
+async function answerFiles(
+  components: ControlComponents,
+  { what, query }: { readonly what: string; readonly query: URLSearchParams },
+  response: ServerResponse,
+): Promise<void> {
+  if (components.files === undefined) {
+    throw new AptP2pError("USAGE", "this daemon serves the DHT alone and has no files");
+  }
+  const { store, archive } = components.files;
+  switch (what) {
     case "GET /why":
-      json(response, await why(archive, store, url.searchParams.get("url") ?? ""));
+      json(response, await why(archive, store, query.get("url") ?? ""));
       return;
     case "GET /cache/stats":
       json(response, await store.stats());
@@ -69,15 +110,15 @@ async function answer(
       response.end();
       return;
     case "POST /cache/verify":
-      return work(response, (tell, signal) => store.verify(tell, signal));
+      return work(components, response, (tell, signal) => store.verify(tell, signal));
     case "POST /cache/clean":
-      return work(response, (tell) => store.clean(cleanChoice(url.searchParams), tell));
+      return work(components, response, (tell) => store.clean(cleanChoice(query), tell));
     case "POST /cache/import":
-      return work(response, (tell, signal) =>
-        store.import(url.searchParams.getAll("path"), tell, signal),
+      return work(components, response, (tell, signal) =>
+        store.import(query.getAll("path"), tell, signal),
       );
     default:
-      throw new AptP2pError("USAGE", `this daemon does not know ${url.pathname}`);
+      throw new AptP2pError("USAGE", `this daemon does not know ${what}`);
   }
 }
 
@@ -94,8 +135,7 @@ function cleanChoice(query: URLSearchParams): Parameters<Store["clean"]>[0] {
 
 /** Everything about one URL. Accepts the mirror's URL and both forms in which apt asks us. */
 async function why(archive: Archive, store: Store, given: string): Promise<unknown> {
-  const ours = /^https?:\/\/(?:localhost|127\.0\.0\.1|\[::1\]):\d+(\/.*)$/.exec(given);
-  const target = parseTarget(ours?.[1] ?? given);
+  const target = parseTarget(withoutUs(given));
   if (target?.name === undefined) {
     throw new AptP2pError("USAGE", `not a URL of a file on a mirror: ${given}`);
   }
@@ -122,17 +162,30 @@ async function why(archive: Archive, store: Store, given: string): Promise<unkno
 
 /** Long work: a line of progress now and then, the result as the last line. */
 async function work(
+  components: Pick<ControlComponents, "ending">,
   response: ServerResponse,
   run: (tell: Tell, signal: AbortSignal) => Promise<unknown>,
+): Promise<void> {
+  await stream(components, response, (tell, signal) =>
+    run((progress) => {
+      // A reader that cannot keep up misses lines of progress, not the result.
+      if (!response.writableNeedDrain) tell({ progress });
+    }, signal),
+  );
+}
+
+/** Lines as they come, the result as the last. Who asked may hang up; the daemon may end. */
+async function stream(
+  { ending }: Pick<ControlComponents, "ending">,
+  response: ServerResponse,
+  run: (tell: TellLine, signal: AbortSignal) => Promise<unknown>,
 ): Promise<void> {
   const gone = new AbortController();
   response.once("close", () => gone.abort());
   response.writeHead(200, { "content-type": "application/x-ndjson" });
+  const tell: TellLine = (value) => void response.write(`${JSON.stringify(value)}\n`);
   try {
-    // A reader that cannot keep up misses lines of progress, not the result.
-    const result = await run((progress) => {
-      if (!response.writableNeedDrain) response.write(`${JSON.stringify({ progress })}\n`);
-    }, gone.signal);
+    const result = await run(tell, AbortSignal.any([gone.signal, ending]));
     response.end(`${JSON.stringify({ result })}\n`);
   } catch (thrown) {
     response.end(`${JSON.stringify({ error: described(thrown) })}\n`);

@@ -11,7 +11,7 @@ import type { Config } from "../config/options.ts";
 export async function listenAll(
   { bind, port }: Config["proxy"],
   make: () => http.Server,
-): Promise<{ servers: http.Server[]; addresses: string[] }> {
+): Promise<{ servers: http.Server[]; addresses: string[]; port: number }> {
   const servers: http.Server[] = [];
   const addresses: string[] = [];
   let chosen = port;
@@ -33,7 +33,7 @@ export async function listenAll(
     }
   }
   if (servers.length === 0) throw problem(lacking, bind.join(", "), chosen);
-  return { servers, addresses };
+  return { servers, addresses, port: chosen };
 }
 
 function listen(server: http.Server, host: string, port: number): Promise<AddressInfo> {

@@ -30,15 +30,26 @@ import { notifySystemd, watchdogIntervalMs } from "../io/systemd-notify.ts";
 import { Access } from "../proxy/access.ts";
 import { proxyServer } from "../proxy/server.ts";
 import { statusPage } from "../status/page.ts";
-import { snapshot, type ProcessFacts, type Snapshot } from "../status/snapshot.ts";
+import { baseSnapshot, snapshot } from "../status/snapshot.ts";
+import type { ProcessFacts, Snapshot } from "../status/snapshot.ts";
 import { listenControl } from "./control.ts";
+import { DaemonDht } from "./dht.ts";
 import { listenAll } from "./listen.ts";
 
 /** How long running answers may take to end after SIGTERM; apt resumes what is cut. */
 const FAREWELL_MS = 2 * second;
 
+export interface DaemonMode {
+  /** Serves the DHT alone: no proxy, no store. */
+  readonly dhtOnly: boolean;
+}
+
 /** Runs until a signal ends it → exit code 0. Rejects with AptP2pError when it cannot start. */
-export async function runDaemon(config: Config, reread: () => ConfigResult): Promise<number> {
+export async function runDaemon(
+  config: Config,
+  reread: () => ConfigResult,
+  { dhtOnly }: DaemonMode,
+): Promise<number> {
   let { log: logging } = config;
   const underSystemd = process.env["JOURNAL_STREAM"] !== undefined;
   const log = journalLog(() => logging.level, process.stdout, underSystemd);
@@ -58,7 +69,7 @@ export async function runDaemon(config: Config, reread: () => ConfigResult): Pro
     log.info("reloaded", { outcome });
   });
   try {
-    await daemon.start();
+    await (dhtOnly ? daemon.startDht() : daemon.start());
     const signal = await end;
     notifySystemd("--stopping");
     log.info("stopping", { signal });
@@ -86,8 +97,7 @@ class Daemon {
 
   async start(): Promise<void> {
     const { store: places } = this.#config;
-    const kv = await LevelKeyValue.open(`${places.stateDir}/db`, this.#log);
-    this.#undo.push(() => kv.close());
+    const kv = await this.#database();
     const files = new DiskFiles();
     const common = {
       ...{ kv, files, hashes: nodeHashes, clock: systemClock, log: this.#log },
@@ -105,11 +115,14 @@ class Daemon {
       },
     );
     this.#undo.push(() => engine.close());
+    const dht = new DaemonDht({ ...common, files: { archive, store } }, this.#config);
+    this.#undo.push(() => dht.close());
     let listening: readonly string[] = [];
     const status = (): Promise<Snapshot> =>
       snapshot({
         ...{ engine, store, archive, counters: this.#counters, clock: systemClock, version },
         listening: () => listening,
+        dht: () => dht.report(),
         process: this.#processFacts,
       });
     const components = {
@@ -119,19 +132,60 @@ class Daemon {
       page: async () => statusPage(await status()),
     };
     const { maxConnections } = this.#config.proxy;
-    const control = await listenControl(
-      { archive, store, log: this.#log, status },
-      `${places.stateDir}/control.sock`,
-    );
-    this.#undo.push(() => close(control));
-    const { servers, addresses } = await listenAll(this.#config.proxy, () =>
+    await this.#listenControl({ archive, store }, dht, status);
+    const { servers, addresses, port } = await listenAll(this.#config.proxy, () =>
       proxyServer(components, { maxConnections, logRequests: this.#logRequests }),
     );
     listening = addresses;
     this.#undo.push(() => Promise.all(servers.map(close)));
     this.#ready(addresses);
+    // Apt is served without it.
+    this.#background("dht.failed", dht.start(port));
     this.#background("lists.failed", archive.refreshLists());
     this.#background("offers.failed", store.scanOffers(this.#stopping.signal));
+  }
+
+  /** The DHT alone, so that others can join by it. */
+  async startDht(): Promise<void> {
+    if (!this.#config.dht.enabled) {
+      throw new AptP2pError("CONFIG", "--dht-only has nothing to do with dht.enabled = no");
+    }
+    const kv = await this.#database();
+    const parts = { kv, log: this.#log, counters: this.#counters, files: undefined };
+    const dht = new DaemonDht(parts, this.#config);
+    this.#undo.push(() => dht.close());
+    await dht.start(undefined);
+    await this.#listenControl(undefined, dht, () =>
+      Promise.resolve(
+        baseSnapshot({
+          ...{ counters: this.#counters, clock: systemClock, version, listening: () => [] },
+          ...{ dht: () => dht.report(), process: this.#processFacts },
+        }),
+      ),
+    );
+    this.#ready([]);
+  }
+
+  async #database(): Promise<LevelKeyValue> {
+    const kv = await LevelKeyValue.open(`${this.#config.store.stateDir}/db`, this.#log);
+    this.#undo.push(() => kv.close());
+    return kv;
+  }
+
+  async #listenControl(
+    files: { readonly archive: Archive; readonly store: Store } | undefined,
+    dht: DaemonDht,
+    status: () => Promise<unknown>,
+  ): Promise<void> {
+    const { store: places, dht: options } = this.#config;
+    const control = await listenControl(
+      {
+        ...{ files, dht, status, log: this.#log, ending: this.#stopping.signal },
+        leastBytes: options.lookupMinSizeBytes,
+      },
+      `${places.stateDir}/control.sock`,
+    );
+    this.#undo.push(() => close(control));
   }
 
   async stop(): Promise<void> {
@@ -218,7 +272,9 @@ class Daemon {
 
   #ready(addresses: readonly string[]): void {
     this.#log.info("ready", { version, listening: addresses.join(",") });
-    notifySystemd("--ready", `--status=listening on ${addresses.join(", ")}`);
+    const doing =
+      addresses.length === 0 ? "serving the DHT" : `listening on ${addresses.join(", ")}`;
+    notifySystemd("--ready", `--status=${doing}`);
     const watchdogMs = watchdogIntervalMs();
     if (watchdogMs === undefined) return;
     const timer = setInterval(() => notifySystemd("WATCHDOG=1"), watchdogMs).unref();

@@ -42,8 +42,11 @@ export class Answering {
     this.#with = components;
   }
 
-  /** Answers a query that came as so many bytes, now or (join) a little later. */
-  answer(from: Endpoint, message: QueryMessage, bytes: number): void {
+  /**
+   * Answers a query that came as so many bytes, now or (join) a little later → whether the asker has
+   * proved its address.
+   */
+  answer(from: Endpoint, message: QueryMessage, bytes: number): boolean {
     const { clock, counters, tokens } = this.#with;
     const { query, token } = message;
     const proven = token !== undefined && tokens.valid(from.address, token, clock.monotonicMs());
@@ -52,15 +55,14 @@ export class Answering {
     if (!proven && acts(query)) {
       counters.add("dht.token.refused");
       this.refuse(from, { transaction: message.transaction, code: 205, text: "bad token" }, bytes);
-      return;
+      return proven;
     }
     if (query.method === "join") {
       this.#with.dialBacks.ask(endpoint(from.address, query.port), (reached) => {
         this.#send(from, message, reached === undefined ? {} : { reached }, limit);
       });
-      return;
-    }
-    this.#send(from, message, this.#fields(from, query), limit);
+    } else this.#send(from, message, this.#fields(from, query), limit);
+    return proven;
   }
 
   /** An error, unless it would be longer than what it answers. */
@@ -128,10 +130,13 @@ export class Answering {
 
   #nodes(from: Endpoint, target: NodeId, count: number): readonly Contact[] {
     const asker = scopeOf(from.address);
-    return this.#with
-      .closest(target, count + 1)
-      .filter(({ endpoint: { text }, peer }) => text !== from.text && mayKnow(asker, peer.scope))
-      .slice(0, count);
+    const known = (most: number): readonly Contact[] =>
+      this.#with
+        .closest(target, most)
+        .filter(({ endpoint: { text }, peer }) => text !== from.text && mayKnow(asker, peer.scope));
+    const nodes = known(count + 1);
+    // Where a LAN stands nearest, the next ones are all that a stranger may hear of.
+    return (nodes.length < count ? known(8 * count) : nodes).slice(0, count);
   }
 
   #send(from: Endpoint, query: QueryMessage, fields: AnswerFields, limit: number): void {

@@ -91,7 +91,12 @@ export class Joining {
     this.#stopTimer?.();
     const { table, counters } = this.#with;
     if (this.#stopped) return;
-    if (this.#state !== "joining" && table.size === 0) this.#state = "alone";
+    // Contacts that all fail are kept, since it may be our own network that is gone; or it is theirs.
+    const failing = ({ peer }: Contact): boolean => peer.failures > 0;
+    if (this.#state !== "joining" && [...table.contacts()].every(failing)) this.#state = "alone";
+    // Somebody has found us.
+    if (this.#state === "alone" && [...table.contacts()].some((one) => !failing(one)))
+      this.#enter();
     if (this.#state === "alone") {
       counters.add("dht.join.tries");
       this.#probe();
@@ -105,7 +110,7 @@ export class Joining {
   #watch(): void {
     const { clock, random } = this.#with;
     const alone = this.#state === "alone";
-    const growing = dhtLimits.joinRetryMs * 2 ** Math.min(this.#tries, 20);
+    const growing = dhtLimits.joinRetryMs * 2 ** Math.min(this.#tries - 1, 20);
     const pauseMs = alone ? Math.min(growing, dhtLimits.longestJoinRetryMs) : minute;
     this.#lookedAtMs = clock.monotonicMs();
     const wallMs = clock.wallMs();
@@ -178,12 +183,14 @@ export class Joining {
     if (table.size === 0) return;
     const oldest = [...table.contacts()]
       .filter(({ peer }) => peer.failures === 0)
-      .sort((a, b) => a.peer.provenAtMs - b.peer.provenAtMs)
-      .slice(0, dhtLimits.rememberedContacts);
-    this.#remembered = oldest;
+      .sort((a, b) => a.peer.provenAtMs - b.peer.provenAtMs);
+    // A young table is small: what was remembered before fills the rest.
+    const now = new Set(oldest.map(({ endpoint }) => endpoint.text));
+    const earlier = this.#remembered.filter(({ endpoint }) => !now.has(endpoint.text));
+    this.#remembered = [...oldest, ...earlier].slice(0, dhtLimits.rememberedContacts);
     records.put(
       recordKey,
-      oldest.map(({ id, endpoint }) => `${idText(id)}@${endpoint.text}`).join(" "),
+      this.#remembered.map(({ id, endpoint }) => `${idText(id)}@${endpoint.text}`).join(" "),
     );
   }
 }

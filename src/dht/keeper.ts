@@ -9,7 +9,7 @@
  */
 import type { Counters } from "../base/counters.ts";
 import { dhtLimits } from "../base/dht-limits.ts";
-import { compareDistance, idWithPrefix } from "../base/node-id.ts";
+import { compareDistance, idWithPrefix, sameId } from "../base/node-id.ts";
 import type { NodeId } from "../base/node-id.ts";
 import type { Clock, Random } from "../base/ports.ts";
 import { Agenda } from "./agenda.ts";
@@ -109,6 +109,14 @@ export class Keeper {
     else this.#remove(known, "dht.contact.evicted");
   }
 
+  /** Somebody else answered at its address: whoever else is known there stays. */
+  gone({ id, endpoint: { text } }: Contact): void {
+    const newcomer = this.#quarantine.get(text);
+    if (newcomer !== undefined && sameId(newcomer.contact.id, id)) this.#quarantine.delete(text);
+    const known = this.#table.at(text);
+    if (known !== undefined && sameId(known.id, id)) this.#remove(known, "dht.contact.evicted");
+  }
+
   /** It let a query run into its time-out: it is looked at sooner. */
   suspected(contact: Contact): void {
     const known = this.#table.at(contact.endpoint.text);
@@ -172,7 +180,7 @@ export class Keeper {
       const { contact, sinceMs, dueMs } = newcomer;
       if (nowMs < dueMs || pings >= 2 * dhtLimits.upkeepPings) continue;
       // Whatever came from it since has kept its pinhole open.
-      const opens = contact.peer.heardAtMs + dhtLimits.pinholeMs;
+      const opens = contact.peer.arrivedAtMs + dhtLimits.pinholeMs;
       newcomer.dueMs = Math.min(opens, sinceMs + dhtLimits.quarantineMs);
       if (nowMs < newcomer.dueMs) continue;
       newcomer.dueMs = nowMs + dhtLimits.pinholeMs;

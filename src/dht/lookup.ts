@@ -3,16 +3,15 @@
  * `LookupPort` and is told of answers. Rules:
  * - Whoever is asked is asked once by this lookup; retransmissions are the transaction's affair.
  * - Values are delivered as they come, each publisher once in each of its states.
- * - The end comes exactly once, and late answers after it teach the node but not this lookup.
- * - What answers claim is bounded: so many candidates, so many of one network among them.
+ * - The end comes exactly once. Values may come after it: from the late, and pages under way.
+ * - What answers claim is bounded: see `candidates.ts`.
  */
 import { dhtLimits } from "../base/dht-limits.ts";
-import { subnetOf } from "../base/endpoint.ts";
-import { compareDistance, idText, sameId } from "../base/node-id.ts";
 import type { NodeId } from "../base/node-id.ts";
-import type { HeldValue, NodeInfo, Query } from "../krpc/message.ts";
+import type { AnswerMessage, HeldValue, NodeInfo, Query } from "../krpc/message.ts";
 import type { Outcome, PendingQuery, QueryHandlers, Schedule } from "../krpc/transactions.ts";
-import { distanceShare } from "./distance-share.ts";
+import { Candidates } from "./candidates.ts";
+import type { Candidate } from "./candidates.ts";
 import type { LookupPolicy } from "./policy.ts";
 import type { Contact } from "./types.ts";
 
@@ -41,6 +40,7 @@ export interface Hop {
 }
 
 export interface LookupEvents {
+  /** Also after `done`; not after `cancel`. */
   readonly values?: (values: readonly HeldValue[], from: Contact) => void;
   readonly hop?: (hop: Hop) => void;
   /** The closest nodes that answered, nearest first; not called after `cancel`. */
@@ -63,32 +63,14 @@ export interface LookupTask {
   readonly firstPageOnly?: boolean;
 }
 
-type State = "new" | "asked" | "suspect" | "answered" | "failed";
-
-interface Candidate {
-  readonly contact: Contact;
-  /** Its distance from the target as a share of the id space. */
-  readonly share: number;
-  /** Among the few nodes around the target, one of which each of the closest will be. */
-  readonly near: boolean;
-  state: State;
-  pending: PendingQuery | undefined;
-  held: number;
-}
-
 export class Lookup {
   readonly #task: LookupTask;
   readonly #port: LookupPort;
   readonly #events: LookupEvents;
   readonly #k: number;
-  /** Distance within which k nodes are to be expected, and within which candidates are near. */
+  /** Distance within which k nodes are to be expected, as a share of the id space. */
   readonly #regionShare: number;
-  readonly #nearShare: number;
-  /** Nearest first. */
-  readonly #candidates: Candidate[] = [];
-  readonly #ids = new Set<string>();
-  readonly #endpoints = new Set<string>();
-  readonly #subnets = new Map<string, number>();
+  readonly #candidates: Candidates;
   /** Publisher and value of all that was delivered. */
   readonly #delivered = new Set<string>();
   readonly #fetches = new Set<PendingQuery>();
@@ -106,8 +88,10 @@ export class Lookup {
     this.#k = task.width ?? task.policy.k;
     const size = port.networkSize();
     const live = (size ?? 0) * (1 - Math.min(port.silence(), dhtLimits.mostSilence));
-    this.#regionShare = this.#k / live;
-    this.#nearShare = dhtLimits.nearFactor * this.#regionShare;
+    // While the size is unknown nobody can be said to crowd the target, and all count as near.
+    this.#regionShare = size === undefined ? 0 : this.#k / live;
+    const nearShare = size === undefined ? Infinity : dhtLimits.nearFactor * this.#regionShare;
+    this.#candidates = new Candidates(task.target, port.own, nearShare);
   }
 
   get ended(): boolean {
@@ -133,49 +117,8 @@ export class Lookup {
     if (this.#phase === "search") this.#finish();
   }
 
-  #offer(contact: Contact): void {
-    if (sameId(contact.id, this.#port.own)) return;
-    const id = idText(contact.id);
-    if (this.#ids.has(id) || this.#endpoints.has(contact.endpoint.text)) return;
-    const place = this.#placeOf(contact);
-    if (place >= dhtLimits.lookupCandidates || !this.#diverse(contact)) return;
-    const state = this.#port.suspected(contact) ? "suspect" : "new";
-    this.#ids.add(id);
-    this.#endpoints.add(contact.endpoint.text);
-    const share = distanceShare(this.#task.target, contact.id);
-    const near = share <= this.#nearShare;
-    const candidate = { contact, share, near, state, pending: undefined, held: 0 };
-    this.#candidates.splice(place, 0, candidate as Candidate);
-    if (this.#candidates.length > dhtLimits.lookupCandidates) this.#dropFarthest();
-  }
-
-  #placeOf({ id }: Contact): number {
-    let [low, high] = [0, this.#candidates.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      const there = this.#candidates[middle];
-      if (there !== undefined && compareDistance(this.#task.target, there.contact.id, id) < 0) {
-        low = middle + 1;
-      } else high = middle;
-    }
-    return low;
-  }
-
-  #dropFarthest(): void {
-    const dropped = this.#candidates.pop();
-    if (dropped === undefined) return;
-    dropped.pending?.cancel();
-    this.#ids.delete(idText(dropped.contact.id));
-    this.#endpoints.delete(dropped.contact.endpoint.text);
-  }
-
-  #diverse({ endpoint, peer }: Contact): boolean {
-    if (peer.scope !== "global") return true;
-    const subnet = subnetOf(endpoint.address);
-    const count = this.#subnets.get(subnet) ?? 0;
-    if (count >= dhtLimits.subnetPerLookup) return false;
-    this.#subnets.set(subnet, count + 1);
-    return true;
+  #offer(contact: Contact): Candidate | undefined {
+    return this.#candidates.offer(contact, this.#port.suspected(contact) ? "suspect" : "new");
   }
 
   /** Everything that decides stands here: who counts as closest, whether it is over, who is next. */
@@ -195,7 +138,7 @@ export class Lookup {
       } else break;
     }
     if (!policy.inlineValues && this.#task.kind === "values") this.#startFetch();
-    else if (this.#fetches.size === 0) this.#finish();
+    else this.#finish();
   }
 
   /**
@@ -246,7 +189,8 @@ export class Lookup {
   #awaited(closest: readonly Candidate[]): boolean {
     const { earlyAbort } = this.#task.policy;
     const waited = earlyAbort ? closest : this.#candidates;
-    return waited.some(({ pending }) => pending !== undefined);
+    for (const { pending } of waited) if (pending !== undefined) return true;
+    return false;
   }
 
   #next(closest: readonly Candidate[], full: boolean): Candidate | undefined {
@@ -262,7 +206,12 @@ export class Lookup {
       if (rttMs < bestMs) [best, bestMs] = [candidate, rttMs];
     }
     // Too few are left without those that were slow earlier: they get their chance after all.
-    return best ?? (full ? undefined : this.#candidates.find(unasked));
+    return best ?? (full ? undefined : this.#first(unasked));
+  }
+
+  #first(wanted: (candidate: Candidate) => boolean): Candidate | undefined {
+    for (const candidate of this.#candidates) if (wanted(candidate)) return candidate;
+    return undefined;
   }
 
   #ask(candidate: Candidate): void {
@@ -291,25 +240,33 @@ export class Lookup {
 
   #answered(candidate: Candidate, outcome: Outcome): void {
     candidate.pending = undefined;
-    if (outcome.kind !== "answer") {
+    if (outcome.kind === "answer") this.#take(candidate, outcome.message, outcome.rttMs);
+    else {
       candidate.state = "failed";
       this.#hop(candidate, "failed", 0);
-      this.#step();
-      return;
+      // Who named it lied about its id, but whoever lives there has answered.
+      if (outcome.kind === "failed" && outcome.other !== undefined && !this.ended) {
+        const { endpoint, peer } = candidate.contact;
+        const real = this.#offer({ id: outcome.other.id, endpoint, peer });
+        if (real !== undefined) this.#take(real, outcome.other, 0);
+      }
     }
-    const { nodes = [], values = [], held = 0 } = outcome.message.fields;
+    this.#step();
+  }
+
+  #take(candidate: Candidate, { fields }: AnswerMessage, rttMs: number): void {
+    const { nodes = [], values = [], held = 0 } = fields;
     candidate.state = "answered";
     candidate.held = held;
     for (const info of nodes) {
       const contact = this.#port.contact(info, candidate.contact);
       if (contact !== undefined && !this.ended) this.#offer(contact);
     }
-    this.#hop(candidate, "answer", outcome.rttMs, nodes.length);
-    this.#deliver(values, candidate.contact);
+    this.#hop(candidate, "answer", rttMs, nodes.length);
+    this.deliver(values, candidate.contact);
     if (values.length > 0 && values.length < held && this.#task.firstPageOnly !== true) {
-      this.#fetchPage(candidate, values.length);
+      this.#fetchPage(candidate, { from: values.length, page: 1 });
     }
-    this.#step();
   }
 
   #hop(candidate: Candidate, what: Hop["what"], rttMs: number, nodes = 0): void {
@@ -317,7 +274,8 @@ export class Lookup {
     this.#events.hop?.({ contact, what, nodes, held, rttMs });
   }
 
-  #deliver(values: readonly HeldValue[], from: Contact): void {
+  /** Hands on what is new of these; the asking node's own values come this way, too. */
+  deliver(values: readonly HeldValue[], from: Contact): void {
     if (this.#cancelled) return;
     const fresh = values.filter(({ publisher, value }) => {
       if (this.#delivered.size >= dhtLimits.lookupValues) return false;
@@ -338,43 +296,46 @@ export class Lookup {
 
   #fetchNext(): void {
     while (this.#fetches.size < this.#task.policy.alpha && this.#fetched < holders2008) {
-      const holder = this.#candidates.find(({ state, held }) => state === "answered" && held > 0);
+      const holder = this.#first(({ state, held }) => state === "answered" && held > 0);
       if (holder === undefined) break;
-      this.#fetchPage(holder, 0);
+      this.#fetchPage(holder, { from: 0, page: 0 });
     }
     if (this.#fetches.size === 0 || this.#fetched >= holders2008) this.cancel();
   }
 
   /** Asks a holder for its values from this one on, and for the rest when they have come. */
-  #fetchPage(holder: Candidate, from: number): void {
+  #fetchPage(
+    holder: Candidate,
+    { from, page }: { readonly from: number; readonly page: number },
+  ): void {
     const { contact, held } = holder;
     const { policy, target } = this.#task;
     holder.held = 0;
     // Whoever was given values may have enough.
     if (this.#cancelled) return;
     this.#messages++;
-    const query: Query = {
-      ...{ method: "get_value", key: target, count: dhtLimits.mostValues, from },
-    };
+    const count = dhtLimits.mostValues;
+    const query: Query = { method: "get_value", key: target, count, from };
     const fetch = this.#port.query(contact, query, policy.schedule(contact.peer), {
       resent: () => this.#messages++,
       done: (outcome) => {
         this.#fetches.delete(fetch);
         const values = outcome.kind === "answer" ? (outcome.message.fields.values ?? []) : [];
-        this.#deliver(values, contact);
+        this.deliver(values, contact);
         const next = from + values.length;
         const more = values.length > 0 && next < Math.min(held, dhtLimits.valuesPerKey);
-        if (more && policy.inlineValues) this.#fetchPage({ ...holder, held }, next);
-        if (this.#phase === "fetch") {
-          if (values.length > 0) this.#fetched++;
-          this.#fetchNext();
-        } else this.#step();
+        if (more && policy.inlineValues && page < dhtLimits.pagesPerHolder) {
+          this.#fetchPage({ ...holder, held }, { from: next, page: page + 1 });
+        }
+        if (this.#phase !== "fetch") return;
+        if (values.length > 0) this.#fetched++;
+        this.#fetchNext();
       },
     });
     this.#fetches.add(fetch);
   }
 
-  /** What was asked and has not answered may still teach the node, and bring values. */
+  /** What was asked and has not answered may still teach the node and bring values, pages too. */
   #finish(): void {
     this.#phase = "ended";
     for (const { pending } of this.#candidates) pending?.sendNoMore();
@@ -382,7 +343,7 @@ export class Lookup {
   }
 
   #result(): LookupResult {
-    const answered = this.#candidates.filter(({ state }) => state === "answered");
+    const answered = [...this.#candidates].filter(({ state }) => state === "answered");
     const last = answered[this.#k - 1];
     const crowded = (last?.share ?? 1) < this.#regionShare / dhtLimits.implausibleDensity;
     const closest = answered

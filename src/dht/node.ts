@@ -5,6 +5,7 @@
  */
 import type { Counters } from "../base/counters.ts";
 import { dhtLimits } from "../base/dht-limits.ts";
+import { scopeOf } from "../base/endpoint.ts";
 import type { Endpoint, Family } from "../base/endpoint.ts";
 import type { NodeId } from "../base/node-id.ts";
 import type { Clock, Hashes, Random } from "../base/ports.ts";
@@ -28,6 +29,7 @@ import { Lookup } from "./lookup.ts";
 import type { LookupEvents, LookupPort, LookupResult, LookupTask } from "./lookup.ts";
 import { OutsideAddress } from "./outside-address.ts";
 import { PeerBook } from "./peer-book.ts";
+import type { Peer } from "./peer-book.ts";
 import { defaultPolicy, defaultTable, patientPolicy, suspicionMs } from "./policy.ts";
 import type { LookupPolicy } from "./policy.ts";
 import type { Bootstrap, DhtRecords, DialBack } from "./ports.ts";
@@ -112,6 +114,7 @@ export class DhtNode implements Asker {
       {
         answered: (contact, message, silentMs) => this.#answered(contact, message, silentMs),
         failed: (contact) => this.keeper.failed(contact),
+        gone: (contact) => this.keeper.gone(contact),
         suspected: (contact) => this.keeper.suspected(contact),
       },
     );
@@ -252,7 +255,7 @@ export class DhtNode implements Asker {
       if (this.#stopped) return;
       if (own.length > 0) {
         const self = { id: this.id, endpoint: selfEndpoint, peer: this.book.peer(selfEndpoint) };
-        events.values?.(own, self);
+        lookup.deliver(own, self);
       }
       // Whoever got values of our own may have enough.
       if (lookup.ended) return;
@@ -294,17 +297,25 @@ export class DhtNode implements Asker {
       counters.add("dht.heard.tooMany");
       return;
     }
-    const peer = this.book.peer(from);
+    const peer = this.#peer(from);
     const contact = { id: message.id, endpoint: from, peer };
     this.reachability.heard({
       unasked: nowMs - Math.max(peer.sentAtMs, peer.answeredAtMs) >= dhtLimits.pinholeMs,
       nowMs,
     });
-    this.#answering.answer(from, message, bytes);
+    const proven = this.#answering.answer(from, message, bytes);
+    peer.answeredAtMs = nowMs;
+    peer.arrivedAtMs = nowMs;
+    // Anybody can send in another's name: what costs us or others something needs a token.
+    if (!proven) return;
     if (message.readOnly) this.keeper.unreachable(contact);
     else this.keeper.heard(contact);
     peer.heardAtMs = nowMs;
-    peer.answeredAtMs = nowMs;
+  }
+
+  /** What is known of an address; what the table knows is never forgotten. */
+  #peer(endpoint: Endpoint): Peer {
+    return this.table.at(endpoint.text)?.peer ?? this.book.peer(endpoint);
   }
 
   #answered(contact: Contact, message: AnswerMessage, silentMs: number): void {
@@ -314,6 +325,8 @@ export class DhtNode implements Asker {
     if (seen !== undefined && this.outside.note(contact.endpoint, seen, nowMs) === "changed") {
       this.#components.counters.add("dht.address.changed");
       this.reachability.reset(nowMs);
+      // They were given to the old address.
+      for (const { peer } of this.table.contacts()) peer.token = undefined;
       this.#listener.moved?.(this.outside.current()?.address ?? seen.address);
     }
     this.keeper.answered(contact, silentMs);
@@ -323,8 +336,8 @@ export class DhtNode implements Asker {
   #named(info: NodeInfo, teller: Contact): Contact | undefined {
     const { address } = info.endpoint;
     if (address.includes(":") !== (this.#settings.family === 6)) return undefined;
-    const peer = this.book.peer(info.endpoint);
-    if (!mayKnow(teller.peer.scope, peer.scope)) return undefined;
+    if (!mayKnow(teller.peer.scope, scopeOf(address))) return undefined;
+    const peer = this.#peer(info.endpoint);
     return { id: info.id, endpoint: peer.endpoint, peer };
   }
 

@@ -66,16 +66,14 @@ class Poll {
   }
 
   vote(teller: string, vote: Vote): AddressNews {
-    const last = this.#votes.get(teller);
     this.#votes.delete(teller);
     this.#votes.set(teller, vote);
     for (const [oldest, { atMs }] of this.#votes) {
       if (this.#votes.size <= countedTellers && vote.atMs - atMs < voteMs) break;
       this.#votes.delete(oldest);
     }
-    // The usual case, once an answer: one who agreed with the majority still does.
-    const { text: seenText } = vote.seen;
-    if (seenText === this.#winner?.text && seenText === last?.seen.text) return "same";
+    // The usual case, with each answer: a vote for the winner makes no other one win.
+    if (vote.seen.text === this.#winner?.text) return "same";
     const votes = [...this.#votes.values()].map(({ seen }) => seen);
     const address = mostCommon(votes.map((seen) => seen.address));
     const agreeing = votes.filter((seen) => seen.address === address);

@@ -21,7 +21,9 @@ export interface Peer {
   /** Its last token for us, and when it came. */
   token: Uint8Array | undefined;
   tokenAtMs: number;
-  /** When anything last came from it, and when we last sent it a query; -Infinity for never. */
+  /** When anything last came from its address: that opened a pinhole, whoever sent it. */
+  arrivedAtMs: number;
+  /** When it last showed that it lives, and when we last sent it a query; -Infinity for never. */
   heardAtMs: number;
   sentAtMs: number;
   /** When we last answered it: that opens a pinhole of ours as well. */
@@ -53,6 +55,7 @@ function newPeer(endpoint: Endpoint): Peer {
     suspect: false,
     token: undefined,
     tokenAtMs: -Infinity,
+    arrivedAtMs: -Infinity,
     heardAtMs: -Infinity,
     sentAtMs: -Infinity,
     answeredAtMs: -Infinity,
@@ -80,11 +83,6 @@ export class PeerBook {
   /** The record of an address if there is one. */
   find(endpoint: Endpoint): Peer | undefined {
     return this.#known.get(endpoint.text);
-  }
-
-  /** Puts back what the table kept while the book forgot it. */
-  keep(peer: Peer): void {
-    this.#known.set(peer.endpoint.text, peer);
   }
 
   get size(): number {

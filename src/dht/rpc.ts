@@ -27,8 +27,10 @@ import type { Contact } from "./types.ts";
 export interface RpcListener {
   /** A node answered; `silentMs`: how long nothing had come from its address before. */
   answered(contact: Contact, message: AnswerMessage, silentMs: number): void;
-  /** A query to it ran out, or somebody else answered in its place. */
+  /** A query to it ran out. */
   failed(contact: Contact): void;
+  /** Somebody else answered at its address. */
+  gone(contact: Contact): void;
   /** A query to it ran into its time-out; it may still be answered. */
   suspected?(contact: Contact): void;
 }
@@ -158,19 +160,27 @@ export class Rpc {
   #noted(contact: Contact, outcome: Outcome): Outcome {
     const { peer } = contact;
     const nowMs = this.#clock.monotonicMs();
-    if (outcome.kind === "failed") return this.#failed(contact, nowMs);
-    const silentMs = nowMs - peer.heardAtMs;
+    if (outcome.kind === "failed")
+      return outcome.unsent === true ? outcome : this.#failed(contact, nowMs);
+    const silentMs = nowMs - peer.arrivedAtMs;
+    peer.arrivedAtMs = nowMs;
     peer.heardAtMs = nowMs;
     this.#heardAnyAtMs = nowMs;
-    if (outcome.kind === "error") return outcome;
-    const { message, rttMs } = outcome;
+    if (outcome.kind === "error") {
+      // Whoever only ever answers errors is of no use to anybody.
+      if (outcome.message.code !== 205) this.#failed(contact, nowMs);
+      return outcome;
+    }
+    const { message, rttMs, resent } = outcome;
     if (!sameId(message.id, contact.id)) {
       this.#counters.add("dht.answer.wrongId");
-      peer.failures = dhtLimits.failuresToEvict;
-      return this.#failed(contact, nowMs);
+      // Nothing is wrong with who lives there, and the id that was asked for may be a lie of others.
+      this.#listener.gone(contact);
+      return { kind: "failed", other: message };
     }
     if (!peer.suspect) this.#countSilence(0);
-    noteRoundTrip(peer, Math.min(rttMs, dhtLimits.longestTimeoutMs));
+    const certain = resent !== true || peer.srttMs === undefined;
+    if (certain) noteRoundTrip(peer, Math.min(rttMs, dhtLimits.longestTimeoutMs));
     peer.failures = 0;
     peer.suspect = false;
     if (message.token !== undefined) {

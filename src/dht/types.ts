@@ -12,7 +12,7 @@ export interface Contact extends NodeInfo {
 /** What a node's parts may ask of other nodes. */
 export interface Asker {
   /**
-   * One patient query: sent up to three times, with a token if the method needs one. Calls back
+   * One patient query: sent up to four times, with a token if the method needs one. Calls back
    * exactly once, never from inside the call.
    */
   ask(to: Contact, query: Query, done: (outcome: Outcome) => void): void;

@@ -1,4 +1,5 @@
 /** What the engine needs from outside. `src/io` implements these for the daemon, `src/sim` for tests. */
+import type { Endpoint } from "../base/endpoint.ts";
 
 /** A request to a mirror. Header names are lower-case; only those given are sent. */
 export interface MirrorRequest {
@@ -31,4 +32,9 @@ export interface Mirror {
    * `signal` aborts.
    */
   fetch(request: MirrorRequest, signal: AbortSignal): Promise<MirrorResponse>;
+}
+
+/** The DHT's sockets: one datagram out. Never throws, never waits; what gets lost gets lost. */
+export interface DatagramPort {
+  send(to: Endpoint, bytes: Uint8Array): void;
 }

@@ -21,9 +21,22 @@ export interface Schedule {
 }
 
 export type Outcome =
-  | { readonly kind: "answer"; readonly message: AnswerMessage; readonly rttMs: number }
+  | {
+      readonly kind: "answer";
+      readonly message: AnswerMessage;
+      /** Since the first sending. */
+      readonly rttMs: number;
+      /** It was sent more than once: which sending was answered is unknown (Karn's rule). */
+      readonly resent?: true;
+    }
   | { readonly kind: "error"; readonly message: ErrorMessage }
-  | { readonly kind: "failed" };
+  | {
+      readonly kind: "failed";
+      /** Nothing was sent, for too much is under way. */
+      readonly unsent?: true;
+      /** Somebody with another id answered from that address. */
+      readonly other?: AnswerMessage;
+    };
 
 export interface QueryHandlers {
   /** Called exactly once, unless cancelled before, and never from inside `ask`. */
@@ -48,7 +61,9 @@ interface Pending {
   readonly schedule: Schedule;
   readonly handlers: QueryHandlers;
   readonly sentAtMs: number;
+  /** Resends made; Infinity when no more are wanted. */
   resends: number;
+  resent: boolean;
   suspected: boolean;
   stopTimer: () => void;
 }
@@ -90,7 +105,7 @@ export class Transactions {
     const key = keyOf(message.transaction, to);
     if (this.#pending.size >= dhtLimits.pendingQueries || this.#pending.has(key)) {
       counters.add("dht.query.refused");
-      const stop = clock.after(0, () => handlers.done({ kind: "failed" }));
+      const stop = clock.after(0, () => handlers.done({ kind: "failed", unsent: true }));
       return { cancel: stop, sendNoMore: nothing };
     }
     const pending: Pending = {
@@ -101,6 +116,7 @@ export class Transactions {
       handlers,
       sentAtMs: clock.monotonicMs(),
       resends: 0,
+      resent: false,
       suspected: false,
       stopTimer: nothing,
     };
@@ -123,7 +139,8 @@ export class Transactions {
     if (message.kind === "error") pending.handlers.done({ kind: "error", message });
     else {
       const rttMs = this.#components.clock.monotonicMs() - pending.sentAtMs;
-      pending.handlers.done({ kind: "answer", message, rttMs });
+      const answer = { kind: "answer", message, rttMs } as const;
+      pending.handlers.done(pending.resent ? { ...answer, resent: true } : answer);
     }
     return true;
   }
@@ -162,6 +179,7 @@ export class Transactions {
     const resend = resendMs[pending.resends];
     if (resend !== undefined && resend <= dueMs) {
       pending.resends++;
+      pending.resent = true;
       this.#components.counters.add("dht.query.resent");
       this.#components.port.send(pending.to, pending.message);
       handlers.resent?.();

@@ -1,5 +1,6 @@
 /** The status page: the snapshot for a browser. No scripts, nothing from elsewhere. */
 import { GiB, KiB, MiB } from "../base/units.ts";
+import type { DhtReport } from "../engine/dht-status.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 export function statusPage(shown: Snapshot): string {
@@ -26,9 +27,25 @@ export function statusPage(shown: Snapshot): string {
 <html lang="en"><head><meta charset="utf-8"><title>apt-p2p</title>
 <style>body{font:1em sans-serif;max-width:60em;margin:2em auto}th{text-align:left;padding-right:2em;font-weight:normal;color:#555}caption{text-align:left;font-weight:bold;padding:1em 0 .3em}</style>
 </head><body><h1>apt-p2p</h1>
-${table("This daemon", facts)}${table("Releases", releases)}${table("Downloads", active)}
+${table("This daemon", facts)}${table("Distributed hash table", dhtRows(shown.dht))}${table("Releases", releases)}${table("Downloads", active)}
 </body></html>
 `;
+}
+
+function dhtRows(dht: DhtReport): [string, string][] {
+  if (dht.state === "failed") return [["State", `failed: ${dht.reason}`]];
+  if (dht.state !== "on") return [["State", dht.state]];
+  const rows = dht.families.flatMap((each): [string, string][] => {
+    const of = each.estimatedNodes === undefined ? "" : ` of some ${each.estimatedNodes} nodes`;
+    const { note, placed, keys } = each.publishing;
+    const published = keys === 0 ? [] : [`${placed} of ${keys} files published`];
+    const notes = [...published, ...(note === undefined ? [] : [note])];
+    return [
+      [`IPv${each.family}`, [`${each.state}, ${each.contacts} contacts${of}`, ...notes].join("; ")],
+      ["… held for others", `${each.held.values} values, ${size(each.held.bytes)}`],
+    ];
+  });
+  return [["Network", dht.network], ["UDP port", String(dht.udpPort)], ["Node", dht.id], ...rows];
 }
 
 function table(title: string, rows: readonly (readonly [string, string])[]): string {

@@ -3,18 +3,23 @@ import type { Archive } from "../archive/archive.ts";
 import type { Counters } from "../base/counters.ts";
 import type { Clock } from "../base/ports.ts";
 import type { Store } from "../cache/store.ts";
+import type { DhtReport } from "../engine/dht-status.ts";
 import type { Engine } from "../engine/engine.ts";
 
-export interface SnapshotSources {
-  readonly engine: Engine;
-  readonly store: Store;
-  readonly archive: Archive;
+export interface BaseSources {
   readonly counters: Counters;
   readonly clock: Clock;
   readonly version: string;
   readonly listening: () => readonly string[];
+  readonly dht: () => DhtReport;
   /** Facts about the process, from the machine. */
   readonly process: () => ProcessFacts;
+}
+
+export interface SnapshotSources extends BaseSources {
+  readonly engine: Engine;
+  readonly store: Store;
+  readonly archive: Archive;
 }
 
 export interface ProcessFacts {
@@ -27,11 +32,20 @@ export interface ProcessFacts {
   readonly maxStallMs: number;
 }
 
-export interface Snapshot {
+/** What every daemon tells, also one that serves the DHT alone. */
+export interface BaseSnapshot {
   readonly version: string;
   readonly pid: number;
   readonly uptimeMs: number;
   readonly listening: readonly string[];
+  readonly dht: DhtReport;
+  readonly memory: { readonly rssBytes: number };
+  readonly cpuMs: number;
+  readonly eventLoop: { readonly maxStallMs: number };
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+export interface Snapshot extends BaseSnapshot {
   readonly bytes: {
     /** To clients, from the store. */
     readonly fromCache: number;
@@ -49,23 +63,31 @@ export interface Snapshot {
     readonly rows: number;
   };
   readonly downloads: ReturnType<Engine["downloads"]>;
-  readonly memory: { readonly rssBytes: number };
-  readonly cpuMs: number;
-  readonly eventLoop: { readonly maxStallMs: number };
-  readonly counters: Readonly<Record<string, number>>;
 }
 
-export async function snapshot(sources: SnapshotSources): Promise<Snapshot> {
-  const { archive, counters, engine, store } = sources;
+export function baseSnapshot(sources: BaseSources): BaseSnapshot {
   const facts = sources.process();
-  const values = counters.snapshot();
-  const sent = Object.entries(values).filter(([name]) => name.startsWith("proxy.bytes."));
-  const toClients = sent.reduce((sum, [, bytes]) => sum + bytes, 0);
   return {
     version: sources.version,
     pid: facts.pid,
     uptimeMs: facts.uptimeMs,
     listening: sources.listening(),
+    dht: sources.dht(),
+    memory: { rssBytes: facts.rssBytes },
+    cpuMs: facts.cpuMs,
+    eventLoop: { maxStallMs: facts.maxStallMs },
+    counters: sources.counters.snapshot(),
+  };
+}
+
+export async function snapshot(sources: SnapshotSources): Promise<Snapshot> {
+  const { archive, engine, store } = sources;
+  const base = baseSnapshot(sources);
+  const values = base.counters;
+  const sent = Object.entries(values).filter(([name]) => name.startsWith("proxy.bytes."));
+  const toClients = sent.reduce((sum, [, bytes]) => sum + bytes, 0);
+  return {
+    ...base,
     bytes: {
       fromCache: values["proxy.bytes.cache"] ?? 0,
       fromMirror: values["engine.bytes.fromMirror"] ?? 0,
@@ -75,9 +97,5 @@ export async function snapshot(sources: SnapshotSources): Promise<Snapshot> {
     store: await store.stats(),
     archive: { releases: archive.releases(), ...archive.size() },
     downloads: engine.downloads(),
-    memory: { rssBytes: facts.rssBytes },
-    cpuMs: facts.cpuMs,
-    eventLoop: { maxStallMs: facts.maxStallMs },
-    counters: values,
   };
 }

@@ -59,6 +59,8 @@ export interface NodeOptions extends Partial<DhtServiceSettings> {
   /** Default: one of its own for each index. */
   readonly address?: string;
   readonly random?: SeededRandom;
+  /** Whether this node reaches the TCP ports of those who ask it to try. */
+  readonly reaches?: () => boolean;
 }
 
 export const tcpPort = 9977;
@@ -132,7 +134,7 @@ export class LabWorld implements SwarmWorld {
   open = (options: NodeOptions): Promise<SwarmNode> => {
     const counters = new Counters();
     const random = new SeededRandom(this.#seed + options.index);
-    const at = endpoint(addressOf(options.index), options.port ?? 9977);
+    const at = endpoint(options.address ?? addressOf(options.index), options.port ?? 9977);
     const held: { service?: DhtService } = {};
     const host = this.#network.attach({
       ...{ index: options.index, endpoint: at },
@@ -156,6 +158,11 @@ export class LabWorld implements SwarmWorld {
     return Promise.resolve({ service, counters, at, close });
   };
 
+  /** Nothing is looked at meanwhile. */
+  pass(ms: number): void {
+    this.#clock.advance(ms);
+  }
+
   until = async (condition: () => boolean, limitMs: number): Promise<boolean> => {
     for (let leftMs = limitMs; !condition(); leftMs -= 20) {
       if (leftMs <= 0) return false;
@@ -177,13 +184,13 @@ interface MadeParts {
 
 function makeService(parts: MadeParts, options: NodeOptions): DhtService {
   const { clock, counters, port, address } = parts;
-  const { bootstrap = [], records = new MemoryRecords(), index: _index, ...settings } = options;
+  const { bootstrap = [], records = new MemoryRecords() } = options;
   const random = options.random ?? parts.random;
   return new DhtService(
     {
       ...{ clock, random, hashes: nodeHashes, counters, port, records },
       secret: () => random.bytes(20),
-      dialBack: { dial: (_to, done) => done(false) },
+      dialBack: { dial: (_to, done) => done(options.reaches?.() ?? false) },
       bootstrap: { endpoints: () => Promise.resolve(bootstrap) },
       ownAddresses: () => new Set([address]),
       isNear: () => true,
@@ -191,7 +198,7 @@ function makeService(parts: MadeParts, options: NodeOptions): DhtService {
     {
       ...{ families: [4], network: "public", version: "0.1.0", share: "fresh" },
       serving: { tcpPort, addresses: ["0.0.0.0"] },
-      ...settings,
+      ...options,
     },
   );
 }

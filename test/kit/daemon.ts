@@ -27,6 +27,15 @@ export interface DaemonOptions {
   /** Further lines of the configuration file by section. */
   readonly settings?: Readonly<Record<string, readonly string[]>>;
   readonly environment?: Readonly<Record<string, string>>;
+  /** Only the DHT: no proxy, no store. */
+  readonly dhtOnly?: boolean;
+}
+
+export interface CommandResult {
+  /** null: a signal ended it. */
+  readonly status: number | null;
+  readonly out: string;
+  readonly err: string;
 }
 
 export interface DaemonStatus {
@@ -96,7 +105,10 @@ export class TestDaemon {
   async start(): Promise<void> {
     const child = spawn(
       process.execPath,
-      ["--max-semi-space-size=4", program, "daemon", "--config", this.#configPath],
+      [
+        ...["--max-semi-space-size=4", program, "daemon", "--config", this.#configPath],
+        ...(this.#options.dhtOnly === true ? ["--dht-only"] : []),
+      ],
       {
         cwd: this.directory,
         env: { PATH: process.env["PATH"], LC_ALL: "C", ...this.#options.environment },
@@ -121,6 +133,22 @@ export class TestDaemon {
       }
       await delay(25);
     }
+  }
+
+  /** Runs a command of the program with this daemon's configuration. */
+  async command(...words: readonly string[]): Promise<CommandResult> {
+    const child = spawn(process.execPath, [program, ...words, "--config", this.#configPath], {
+      cwd: this.directory,
+      env: { PATH: process.env["PATH"], LC_ALL: "C", ...this.#options.environment },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const killing = undoable(() => child.kill("SIGKILL"));
+    const written = { out: "", err: "" };
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (written.out += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (written.err += text));
+    const status = await new Promise<number | null>((resolve) => child.once("close", resolve));
+    killing.forget();
+    return { status, ...written };
   }
 
   /** Sends the signal and, unless it only stops or continues the process, waits for its end. */
@@ -162,7 +190,9 @@ export class TestDaemon {
   /** On its port and on its control socket. */
   async #answers(): Promise<boolean> {
     try {
-      await httpGet({ host: "127.0.0.1", port: this.port, path: "/" });
+      if (this.#options.dhtOnly !== true) {
+        await httpGet({ host: "127.0.0.1", port: this.port, path: "/" });
+      }
       await this.status();
       return true;
     } catch {
@@ -186,6 +216,8 @@ export class TestDaemon {
       mirror: [
         `allow_upstreams = ${(options.allowUpstreams ?? ["127.0.0.1", "localhost"]).join(", ")}`,
       ],
+      // Tests of other things open no UDP port and meet nobody.
+      dht: ["enabled = no"],
       log: ["level = info"],
     };
     for (const [section, lines] of Object.entries(options.settings ?? {})) {

@@ -29,6 +29,8 @@ export interface MachineTraits {
   readonly overloaded: boolean;
   /** Published while it runs; without any there is no publisher. */
   readonly keys: readonly NodeId[];
+  /** It publishes so long after each start. */
+  readonly publishAfterMs: number;
   /** Holder state and values survive restarts, too; else only contacts do. */
   readonly keepsAll: boolean;
   /** It runs all the time and others begin with it. */
@@ -94,7 +96,7 @@ export class Machine {
   start(): void {
     if (this.#run !== undefined) return;
     const { network, components, policy, valueOf } = this.#parts;
-    const { index, id, nat, overloaded, keys, intercept } = this.traits;
+    const { index, id, nat, overloaded, keys, publishAfterMs, intercept } = this.traits;
     const made: { node?: DhtNode; publisher?: Publisher } = {};
     const port = network.attach({
       ...{ index, endpoint: this.#endpoint, nat, overloaded },
@@ -126,8 +128,14 @@ export class Machine {
     if (publisher !== undefined) made.publisher = publisher;
     this.#run = { node, publisher, port, sinceMs: components.clock.monotonicMs() };
     node.start();
-    publisher?.start();
-    for (const key of keys) publisher?.publish(key, valueOf(key));
+    if (publisher === undefined) return;
+    publisher.start();
+    const publish = (): void => {
+      for (const key of keys)
+        if (this.#run?.publisher === publisher) publisher.publish(key, valueOf(key));
+    };
+    if (publishAfterMs === 0) publish();
+    else components.clock.after(publishAfterMs, publish);
   }
 
   /** `kill`: as by a power cut, nothing is written any more. */

@@ -34,6 +34,11 @@ export interface DhtWorldSettings {
   readonly natShare?: number;
   /** Keys that each machine publishes. */
   readonly keysPerNode?: number;
+  /**
+   * Machines publish so long after each start (0). A network that is born whole knows little of
+   * itself for its first 20 minutes, and what is published then is stored in wrong places.
+   */
+  readonly publishAfterMs?: number;
   readonly policy?: LookupPolicy | undefined;
   /** Machines that others begin with: open and always there. */
   readonly bootstrapHosts?: number;
@@ -42,7 +47,7 @@ export interface DhtWorldSettings {
 }
 
 const defaultBootstrapHosts = 3;
-/** All 16 bits of a publisher's value: state and piece list as most files have them. */
+/** The value of a complete file of one piece: an empty dictionary. */
 const onePiece = Uint8Array.of(0x64, 0x65);
 
 export class DhtWorld {
@@ -88,17 +93,21 @@ export class DhtWorld {
   add(traits: Partial<MachineTraits> = {}): Machine {
     const { random } = this;
     const { overloadedShare = 0, keysPerNode = 0, keepsAll = false } = this.#settings;
-    const { bootstrapHosts = defaultBootstrapHosts } = this.#settings;
+    const { bootstrapHosts = defaultBootstrapHosts, publishAfterMs = 0 } = this.#settings;
     const index = this.#nextIndex++;
     const bootstrap = index < bootstrapHosts;
     const id = randomNodeId(random);
     const nat = drawNat(random, bootstrap ? [["open", 1]] : this.#natMix);
     const overloaded = random.chance(bootstrap ? 0 : overloadedShare);
     const drawn = { index, id, nat, overloaded, bootstrap, keepsAll, endpoint: endpointOf(index) };
-    const keys = traits.keys ?? Array.from({ length: keysPerNode }, () => randomNodeId(random));
-    const machine = new Machine(this.#machineParts, { ...drawn, keys, ...traits });
+    const keys = traits.keys ?? this.newKeys(keysPerNode);
+    const machine = new Machine(this.#machineParts, { ...drawn, publishAfterMs, keys, ...traits });
     if (machine.traits.bootstrap) this.#bootstrap.push(machine.endpoint);
     return machine;
+  }
+
+  newKeys(count: number): NodeId[] {
+    return Array.from({ length: count }, () => randomNodeId(this.random));
   }
 
   start(machine: Machine): void {

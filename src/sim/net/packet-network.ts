@@ -51,6 +51,8 @@ export interface Observed {
   readonly from: HostPort;
   /** undefined if nobody has the address. */
   readonly to: HostPort | undefined;
+  /** Where it was sent to. */
+  readonly target: Endpoint;
   readonly message: Message;
   /** 0 without `wire` and `sizeOf`. */
   readonly sizeBytes: number;
@@ -252,7 +254,7 @@ export class PacketNetwork {
     if (decoded !== undefined) host.receive(source, decoded, sizeBytes);
   }
 
-  #end({ from, receiver, message, sizeBytes }: Datagram, fate: Fate): void {
+  #end({ from, to, receiver, message, sizeBytes }: Datagram, fate: Fate): void {
     const atMs = this.#parts.clock.monotonicMs();
     const tag = messageTag(message);
     this.#totals[fate]++;
@@ -260,7 +262,7 @@ export class PacketNetwork {
       { atMs, from: from.index, to: receiver?.index ?? -1, tag },
       fates.indexOf(fate),
     );
-    this.#parts.watch?.({ atMs, from, to: receiver, message, sizeBytes, fate });
+    this.#parts.watch?.({ atMs, from, to: receiver, target: to, message, sizeBytes, fate });
   }
 }
 

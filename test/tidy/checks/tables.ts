@@ -35,15 +35,21 @@ export function unreadOptions(files: Tree, options: readonly OptionUse[]): strin
   );
 }
 
-/** Entries of `limits` that nothing obeys. */
+/** Entries of `limits` and `dhtLimits` that nothing obeys. */
 export function unusedLimits(files: Tree): string[] {
-  const own = "src/base/limits.ts";
-  const names = [...(files.get(own) ?? "").matchAll(/^ {2}(\w+):/gm)].map(([, name = ""]) => name);
-  const others = below(files, "src/", ".ts").filter(([path]) => path !== own);
-  return names.filter(
-    (name) => !others.some(([, text]) => new RegExp(`\\blimits\\.${name}\\b`).test(text)),
-  );
+  return Object.entries(limitTables).flatMap(([own, table]) => {
+    const text = files.get(own) ?? "";
+    const names = [...text.matchAll(/^ {2}(\w+):/gm)].map(([, name = ""]) => name);
+    const others = below(files, "src/", ".ts").filter(([path]) => path !== own);
+    const taken = new RegExp(`\\{([^{}]*)\\} = ${table}\\b`, "g");
+    const used = (name: string) => (text: string) =>
+      new RegExp(`\\b${table}\\.${name}\\b`).test(text) ||
+      [...text.matchAll(taken)].some(([, list = ""]) => new RegExp(`\\b${name}\\b`).test(list));
+    return names.filter((name) => !others.some(([, other]) => used(name)(other)));
+  });
 }
+
+const limitTables = { "src/base/limits.ts": "limits", "src/base/dht-limits.ts": "dhtLimits" };
 
 /** Source files of more than 500 lines. */
 export function longFiles(files: Tree): string[] {

@@ -49,7 +49,10 @@ describe("parseArguments()", () => {
   it("says what is wrong with a command", () => {
     assert.match(usage(), /a command is missing/);
     assert.match(usage("statsu"), /no command statsu; did you mean status\?/);
-    assert.match(usage("frobnicate"), /commands are daemon, status, why, cache, config$/);
+    assert.match(
+      usage("frobnicate"),
+      /commands are daemon, status, why, lookup, dht, cache, config$/,
+    );
     assert.match(usage("cache"), /cache needs one of: list, stats, verify, clean, import/);
     assert.match(usage("cache", "lst"), /did you mean cache list\?/);
     assert.match(usage("why"), /something is missing; use: apt-p2p why \[--json\] URL/);

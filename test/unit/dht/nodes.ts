@@ -196,7 +196,7 @@ export function acquaint(nodes: readonly Running[]): void {
     for (const other of nodes) {
       if (other.node === node) continue;
       const { id } = other.node;
-      node.table.add(contactOf(id, other.port.endpoint, proven, node.book));
+      node.keeper.answered(contactOf(id, other.port.endpoint, proven, node.book), Infinity);
     }
   }
 }

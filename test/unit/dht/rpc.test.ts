@@ -5,6 +5,7 @@ import { Counters } from "../../../src/base/counters.ts";
 import { dhtLimits } from "../../../src/base/dht-limits.ts";
 import { minute, second } from "../../../src/base/units.ts";
 import { PeerBook } from "../../../src/dht/peer-book.ts";
+import { patientSchedule } from "../../../src/dht/policy.ts";
 import { Rpc } from "../../../src/dht/rpc.ts";
 import type { Contact } from "../../../src/dht/types.ts";
 import { encodedSize } from "../../../src/krpc/encode.ts";
@@ -35,6 +36,7 @@ function world() {
     { id: idAt([0xaa]), version, readOnly: () => readOnly },
     {
       answered: ({ id }, _message, silentMs) => void told.push(`answered ${id[0]} ${silentMs}`),
+      gone: ({ id }) => void told.push(`gone ${id[0]}`),
       failed: ({ id, peer }) => void told.push(`failed ${id[0]} ${peer.failures}`),
     },
   );
@@ -42,7 +44,12 @@ function world() {
   const handlers: QueryHandlers = { done: (outcome) => void outcomes.push(outcome) };
   /** The peer answers the last query as somebody with this id. */
   const reply = (to: Contact, more: { id?: Contact["id"]; token?: Uint8Array } = {}): void => {
-    const message = answerTo(queryOf(port.sent.at(-1)), more.id ?? to.id, {}, { token: more.token });
+    const message = answerTo(
+      queryOf(port.sent.at(-1)),
+      more.id ?? to.id,
+      {},
+      { token: more.token },
+    );
     assert.ok(transactions.receive(to.endpoint, message));
   };
   const refuse = (to: Contact, code: ErrorCodeNumber): void => {
@@ -121,7 +128,10 @@ describe("Rpc.query()", () => {
     const { srttMs, failures, suspect, heardAtMs, sentAtMs } = to.peer;
     assert.deepEqual([srttMs, failures, suspect], [80, 0, false]);
     assert.deepEqual([heardAtMs, sentAtMs], [minute + 160, minute + 80]);
-    assert.deepEqual(outcomes.map(({ kind }) => kind), ["answer", "answer"]);
+    assert.deepEqual(
+      outcomes.map(({ kind }) => kind),
+      ["answer", "answer"],
+    );
   });
 
   it("takes an answer by somebody else for a failure, and learns nothing from it", () => {
@@ -130,9 +140,11 @@ describe("Rpc.query()", () => {
     rpc.query(to, finds[1]!, schedule, handlers);
     clock.advance(50);
     reply(to, { id: idAt([66]), token });
-    assert.deepEqual(outcomes, [{ kind: "failed" }]);
-    assert.equal(told.length, 1);
-    assert.match(told[0]!, /^failed 1 /);
+    const [outcome] = outcomes;
+    assert.ok(outcome?.kind === "failed" && outcome.other !== undefined, "somebody else");
+    assert.deepEqual(outcome.other.id, idAt([66]));
+    assert.deepEqual(told, ["gone 1"]);
+    assert.deepEqual([to.peer.failures, to.peer.suspect], [0, false], "who lives there is well");
     assert.equal(to.peer.token, undefined);
     assert.equal(counters.get("dht.answer.wrongId"), 1);
   });
@@ -179,7 +191,11 @@ describe("Rpc.query()", () => {
 });
 
 describe("Rpc.ask()", () => {
-  const store: Query = { method: "store_value", port: 9977, values: [{ key: target, value: token }] };
+  const store: Query = {
+    method: "store_value",
+    port: 9977,
+    values: [{ key: target, value: token }],
+  };
 
   it("gets a token first where one is needed, and then keeps it", () => {
     const { sent, rpc, contact, reply, outcomes } = world();
@@ -193,13 +209,19 @@ describe("Rpc.ask()", () => {
     rpc.ask(to, store, (outcome) => void outcomes.push(outcome));
     assert.equal(queryOf(sent[2]).query, store);
     reply(to);
-    assert.deepEqual(outcomes.map(({ kind }) => kind), ["answer", "answer"]);
+    assert.deepEqual(
+      outcomes.map(({ kind }) => kind),
+      ["answer", "answer"],
+    );
   });
 
   it("asks without a token where none is needed", () => {
     const { sent, rpc, contact } = world();
     for (const query of finds) rpc.ask(contact(1), query, () => undefined);
-    assert.deepEqual(sent.map((each) => queryOf(each).query), finds);
+    assert.deepEqual(
+      sent.map((each) => queryOf(each).query),
+      finds,
+    );
   });
 
   it("renews a refused token once, and then hands the refusal over", () => {
@@ -214,7 +236,10 @@ describe("Rpc.ask()", () => {
     assert.deepEqual([queryOf(sent[2]).query, queryOf(sent[2]).token], [store, fresh]);
     refuse(to, 205);
     assert.equal(sent.length, 3, "no circle");
-    assert.deepEqual(outcomes.map(({ kind }) => kind), ["error"]);
+    assert.deepEqual(
+      outcomes.map(({ kind }) => kind),
+      ["error"],
+    );
     assert.equal(counters.get("dht.token.renewed"), 1);
   });
 
@@ -227,8 +252,12 @@ describe("Rpc.ask()", () => {
     assert.equal(sent.length, 1);
     rpc.ask(contact(2), store, (outcome) => void outcomes.push(outcome));
     clock.advance(minute);
-    assert.deepEqual(outcomes.map(({ kind }) => kind), ["error", "failed"]);
-    assert.equal(sent.length, 4, "three patient pings");
+    assert.deepEqual(
+      outcomes.map(({ kind }) => kind),
+      ["error", "failed"],
+    );
+    const tries = 1 + patientSchedule(contact(3).peer).resendMs.length;
+    assert.equal(sent.length, 1 + tries, "patient pings");
   });
 });
 
@@ -240,11 +269,14 @@ describe("Rpc.greet()", () => {
     clock.advance(100);
     const message = answerTo(queryOf(sent[0]), idAt([5]), {}, { token });
     transactions.receive(endpointOf(5), message);
-    assert.deepEqual([met[0]?.id, met[0]?.peer.token, met[0]?.peer.srttMs], [idAt([5]), token, 100]);
+    assert.deepEqual(
+      [met[0]?.id, met[0]?.peer.token, met[0]?.peer.srttMs],
+      [idAt([5]), token, 100],
+    );
     assert.deepEqual(told, ["answered 5 Infinity"]);
     rpc.greet(endpointOf(6), (contact) => void met.push(contact));
     clock.advance(minute);
     assert.deepEqual([met.length, met[1]], [2, undefined]);
-    assert.equal(sent.length, 4);
+    assert.equal(sent.length, 2 + patientSchedule(met[0]!.peer).resendMs.length);
   });
 });
