@@ -140,13 +140,17 @@ export const dhtLimits = {
   tokenBytes: 8,
 
   /** Queries of one address: sustained and at once; then it is not heard for a while. */
-  queriesPerSecond: 10,
-  queryBurst: 200,
+  queriesPerSecond: 40,
+  queryBurst: 1000,
   /** Of one /24 or /64, of global addresses. */
-  queriesPerSecondAndSubnet: 40,
+  queriesPerSecondAndSubnet: 160,
   silenceMs: 5 * minute,
   /** Sources that are counted: an attacker cycles through fewer far more slowly than they age. */
   countedSources: 4096,
+
+  /** Share of that which our own lookups take up, each of which costs so many queries. */
+  guardShare: 0.7,
+  queriesPerLookup: 12,
 
   /** TCP dial-backs for others, at once and per minute; each ends soon. */
   dialBacksAtOnce: 8,

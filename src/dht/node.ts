@@ -25,6 +25,7 @@ import { DialBacks } from "./dial-backs.ts";
 import { distanceShare } from "./distance-share.ts";
 import { Joining } from "./joining.ts";
 import { Keeper } from "./keeper.ts";
+import { LookupQueue } from "./lookup-queue.ts";
 import { Lookup } from "./lookup.ts";
 import type { LookupEvents, LookupPort, LookupResult, LookupTask } from "./lookup.ts";
 import { OutsideAddress } from "./outside-address.ts";
@@ -92,8 +93,7 @@ export class DhtNode implements Asker {
   readonly #answering: Answering;
   readonly #guard = new QueryGuard();
   /** Those under way, and how each is cancelled. */
-  readonly #lookups = new Map<Lookup, () => void>();
-  readonly #waiting: (() => void)[] = [];
+  readonly #queue: LookupQueue;
   readonly #lookupPort: LookupPort;
   #stopExpiry: () => void = () => undefined;
   #stopped = false;
@@ -108,6 +108,7 @@ export class DhtNode implements Asker {
     this.table = settings.table ?? new RoutingTable(id, defaultTable);
     this.#transactions = new Transactions(components);
     const { book, table } = this;
+    this.#queue = new LookupQueue(clock, () => table.size);
     this.rpc = new Rpc(
       { clock, transactions: this.#transactions, book, counters },
       { id, version, readOnly: () => this.reachability.readOnly(clock.monotonicMs()) },
@@ -154,8 +155,7 @@ export class DhtNode implements Asker {
     this.joining.stop();
     this.#stopExpiry();
     this.#stopped = true;
-    this.#waiting.length = 0;
-    for (const cancel of [...this.#lookups.values()]) cancel();
+    this.#queue.stop();
     this.#transactions.close();
   }
 
@@ -221,7 +221,7 @@ export class DhtNode implements Asker {
   }
 
   get pendingLookups(): number {
-    return this.#lookups.size + this.#waiting.length;
+    return this.#queue.size;
   }
 
   get pendingQueries(): number {
@@ -233,19 +233,12 @@ export class DhtNode implements Asker {
     let stopLimit: (() => void) | undefined;
     const ended = (result: LookupResult): void => {
       stopLimit?.();
-      this.#lookups.delete(lookup);
+      this.#queue.leave(turn);
       this.#components.counters.add("dht.lookup.messages", result.messages);
       events.done(result);
-      this.#beginNext();
     };
     const lookup = new Lookup(this.#lookupPort, task, { ...events, done: ended });
     const begin = (): void => {
-      // Cancelled when its turn had come already.
-      if (lookup.ended) {
-        this.#beginNext();
-        return;
-      }
-      this.#lookups.set(lookup, cancel);
       this.table.noteLookup(task.target, clock.monotonicMs());
       stopLimit = clock.after(task.policy.limitMs, () => lookup.giveUp());
       lookup.start(this.#seeds(task));
@@ -258,29 +251,18 @@ export class DhtNode implements Asker {
         lookup.deliver(own, self);
       }
       // Whoever got values of our own may have enough.
-      if (lookup.ended) return;
-      if (this.#lookups.size < dhtLimits.lookupsAtOnce) begin();
-      else if (this.#waiting.length < dhtLimits.lookupsWaiting) this.#waiting.push(begin);
-      else events.done({ closest: [], messages: 0 });
+      if (lookup.ended || this.#queue.enter(turn)) return;
+      this.#components.counters.add("dht.lookup.refused");
+      events.done({ closest: [], messages: 0 });
     });
     const cancel = (): void => {
       stopStart();
       stopLimit?.();
       lookup.cancel();
-      const waits = this.#waiting.indexOf(begin);
-      if (waits !== -1) this.#waiting.splice(waits, 1);
-      if (this.#lookups.delete(lookup)) this.#beginNext();
+      this.#queue.leave(turn);
     };
+    const turn = { begin, cancel };
     return { cancel };
-  }
-
-  /** By a timer: lookups that end at once would else begin each other ever deeper in the stack. */
-  #beginNext(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) return;
-    this.#components.clock.after(0, () => {
-      if (!this.#stopped) next();
-    });
   }
 
   /** The nearest that are known, and some more in case they are dead. */

@@ -149,10 +149,8 @@ export class RoutingTable {
 
   /** Depths of buckets, down to the deepest that has a contact, not looked up since `beforeMs`. */
   staleBuckets(beforeMs: number): number[] {
-    let deepest = -1;
-    for (const [depth, bucket] of this.#buckets.entries()) {
-      if (bucket !== undefined && bucket.contacts.size > 0) deepest = depth;
-    }
+    let deepest = this.#buckets.length - 1;
+    while (deepest >= 0 && (this.#buckets[deepest]?.contacts.size ?? 0) === 0) deepest--;
     const stale: number[] = [];
     for (let depth = 0; depth <= deepest; depth++) {
       if ((this.#buckets[depth]?.lookedUpAtMs ?? -Infinity) < beforeMs) stale.push(depth);
