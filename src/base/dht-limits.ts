@@ -91,7 +91,7 @@ export const dhtLimits = {
   joinRetryMs: 2 * second,
   longestJoinRetryMs: 5 * minute,
   /** Contacts are remembered this often. */
-  saveContactsMs: 10 * minute,
+  saveContactsMs: 3 * minute,
 
   /** Addresses whose round trips, tokens and failures are remembered, beside those in the table. */
   knownPeers: 4096,

@@ -48,8 +48,8 @@ export class HeldValues {
   readonly #keys = new Map<string, Entry>();
   /** By endpoint. None without entries. */
   readonly #publishers = new Map<string, Publisher>();
-  /** Values by source of their publishers. None with 0. */
-  readonly #perSource = new Map<string, number>();
+  /** Values by source and by block of their publishers. None with 0. */
+  readonly #perParty = new Map<string, number>();
   /** Slot → publishers whose first value lapses before `slot * slotS`. */
   readonly #agenda = new Map<number, Set<Publisher>>();
   #values = 0;
@@ -88,8 +88,17 @@ export class HeldValues {
     return this.#publishers.get(endpoint.text);
   }
 
-  valuesOf(source: string): number {
-    return this.#perSource.get(source) ?? 0;
+  /** Values of one source, or of one block of addresses. */
+  valuesOf(party: string): number {
+    return this.#perParty.get(party) ?? 0;
+  }
+
+  #countParty({ party: { source, block } }: Publisher, by: 1 | -1): void {
+    for (const party of block === undefined ? [source] : [source, block]) {
+      const count = this.valuesOf(party) + by;
+      if (count > 0) this.#perParty.set(party, count);
+      else this.#perParty.delete(party);
+    }
   }
 
   /** The values of a key by rank of their publishers. */
@@ -113,8 +122,7 @@ export class HeldValues {
     const key = first?.key ?? fields.key;
     const entry: Entry = { key, publisher, value, expiresS, next: undefined };
     this.#link(entry, first);
-    const { source } = publisher.party;
-    this.#perSource.set(source, this.valuesOf(source) + 1);
+    this.#countParty(publisher, 1);
     this.#values++;
     this.#weigh(entry, 1);
     publisher.entries.set(key, entry);
@@ -140,10 +148,7 @@ export class HeldValues {
   remove(entry: Entry): void {
     const { key, publisher } = entry;
     this.#unlink(entry);
-    const { source } = publisher.party;
-    const left = this.valuesOf(source) - 1;
-    if (left > 0) this.#perSource.set(source, left);
-    else this.#perSource.delete(source);
+    this.#countParty(publisher, -1);
     this.#values--;
     this.#weigh(entry, -1);
     publisher.entries.delete(key);

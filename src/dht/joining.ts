@@ -42,7 +42,7 @@ export class Joining {
   #state: JoinState = "alone";
   #tries = 0;
   #stopTimer: (() => void) | undefined;
-  #stopped = false;
+  #running = false;
   #remembered: readonly Contact[];
   #savedAtMs = 0;
   #lookedAtMs: number;
@@ -58,24 +58,28 @@ export class Joining {
   }
 
   start(): void {
+    this.#running = true;
     this.#try();
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#running = false;
     this.#stopTimer?.();
     this.#save();
   }
 
   /** Somebody who may be a node: heard of on the local network, or named by an administrator. */
   found(endpoint: Endpoint): void {
-    if (this.#stopped) return;
+    if (!this.#running) return;
     const { table, rpc, counters } = this.#with;
     if (table.at(endpoint.text) !== undefined) return;
     counters.add("dht.join.found");
-    rpc.greet(endpoint, (contact) => {
-      if (contact !== undefined && this.#state === "alone") this.#enter();
-    });
+    rpc.greet(endpoint, () => undefined);
+  }
+
+  /** Somebody has answered: whoever knows nobody else has its network now. */
+  met(): void {
+    if (this.#state === "alone" && this.#running) this.#enter();
   }
 
   /** Our address has changed, or we slept: everybody is asked anew. */
@@ -90,13 +94,10 @@ export class Joining {
   #try(): void {
     this.#stopTimer?.();
     const { table, counters } = this.#with;
-    if (this.#stopped) return;
+    if (!this.#running) return;
     // Contacts that all fail are kept, since it may be our own network that is gone; or it is theirs.
     const failing = ({ peer }: Contact): boolean => peer.failures > 0;
     if (this.#state !== "joining" && [...table.contacts()].every(failing)) this.#state = "alone";
-    // Somebody has found us.
-    if (this.#state === "alone" && [...table.contacts()].some((one) => !failing(one)))
-      this.#enter();
     if (this.#state === "alone") {
       counters.add("dht.join.tries");
       this.#probe();
@@ -132,9 +133,7 @@ export class Joining {
     const batches = Math.max(1, Math.ceil(this.#remembered.length / joinProbes));
     const first = (this.#tries % batches) * joinProbes;
     for (const contact of this.#remembered.slice(first, first + joinProbes)) {
-      this.#with.asker.ask(contact, { method: "ping" }, ({ kind }) => {
-        if (kind === "answer" && this.#state === "alone") this.#enter();
-      });
+      this.#with.asker.ask(contact, { method: "ping" }, () => undefined);
     }
   }
 
@@ -147,7 +146,7 @@ export class Joining {
     const { asker, own, table, keeper, counters } = this.#with;
     this.#state = "joining";
     asker.findClosest(own, dhtLimits.k, (closest) => {
-      if (this.#stopped) return;
+      if (!this.#running) return;
       if (closest.length === 0 && table.size === 0) {
         this.#state = "alone";
         return;

@@ -293,6 +293,7 @@ export class DhtNode implements Asker {
     if (message.readOnly) this.keeper.unreachable(contact);
     else this.keeper.heard(contact);
     peer.heardAtMs = nowMs;
+    this.rpc.heardAnyAtMs = nowMs;
   }
 
   /** What is known of an address; what the table knows is never forgotten. */
@@ -312,6 +313,7 @@ export class DhtNode implements Asker {
       this.#listener.moved?.(this.outside.current()?.address ?? seen.address);
     }
     this.keeper.answered(contact, silentMs);
+    this.joining.met();
   }
 
   /** Somebody named by an answer: of our family, and at an address that the teller may name. */

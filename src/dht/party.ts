@@ -19,12 +19,16 @@ export interface Party {
   readonly source: string;
   /** The /24 or /64 of a global address; undefined for others, to which no diversity applies. */
   readonly subnet: string | undefined;
+  /** Its /16 or /32, which one organisation may have as a whole; undefined likewise. */
+  readonly block: string | undefined;
 }
 
 export function partyOf({ address, text }: Endpoint): Party {
   const reach = reachOf(address);
-  if (reach === "loopback") return { reach, source: text, subnet: undefined };
-  if (reach === "private") return { reach, source: address, subnet: undefined };
+  if (reach === "loopback") return { reach, source: text, subnet: undefined, block: undefined };
+  if (reach === "private") return { reach, source: address, subnet: undefined, block: undefined };
   const subnet = subnetOf(address);
-  return { reach, source: address.includes(":") ? subnet : address, subnet };
+  const source = address.includes(":") ? subnet : address;
+  const block = `${subnet.split(/[.:]/, 2).join(".")}.*`;
+  return { reach, source, subnet, block };
 }

@@ -41,6 +41,10 @@ export const publishLimits = {
   /** Lookups in a row that may find far fewer nodes than we know before they are believed. */
   shortLookups: 3,
 
+  /** A network so many times larger than when its keys were placed has other closest nodes. */
+  growth: 1.5,
+  /** Keys are placed again for that at most this often: estimates are rough while little is known. */
+  growthPauseMs: 4 * minute,
   /** Renewals that have fallen due are looked for this often. */
   tickMs: 10 * second,
   /** A holder that did not answer is asked again after this, doubled each time. */

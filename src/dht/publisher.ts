@@ -91,6 +91,9 @@ export class Publisher {
   /** Slots whose records are to be written. */
   readonly #unsaved = new Set<number>();
   #savedAtMs = 0;
+  /** Size of the network for which the keys were last placed, and when that was. */
+  #placedSize = Infinity;
+  #grownAtMs = -Infinity;
   #recent: RecentView[] = [];
   /** When keys that nobody has published since the restart are given up. */
   #unclaimedAtMs = Infinity;
@@ -134,6 +137,8 @@ export class Publisher {
   start(): void {
     const { clock, random } = this.#with;
     const nowMs = clock.monotonicMs();
+    this.#placedSize = this.#with.networkSize?.() ?? 1;
+    this.#grownAtMs = nowMs;
     this.#unclaimedAtMs = nowMs + publishLimits.unclaimedMs;
     this.#savedAtMs = nowMs;
     this.#sender.start();
@@ -386,12 +391,29 @@ export class Publisher {
       this.#unclaimedAtMs = Infinity;
       this.#withdrawUnclaimed();
     }
+    this.#noteGrowth(nowMs);
     for (const holder of [...this.#holders.all()]) {
       if (!this.#holders.idle(holder)) continue;
       this.#holders.forget(holder);
       this.#records.removeHolder(holder.index);
     }
     if (nowMs - this.#savedAtMs >= publishLimits.recordsMs) this.#save();
+  }
+
+  /**
+   * Where a node has just come to know many more others, its keys lie with whom it knew before, far
+   * from where anybody looks: they are placed again.
+   */
+  #noteGrowth(nowMs: number): void {
+    const size = this.#with.networkSize?.();
+    const { growth, growthPauseMs } = publishLimits;
+    if (size === undefined || nowMs - this.#grownAtMs < growthPauseMs) return;
+    const grown = size > growth * this.#placedSize;
+    if (!grown) return;
+    this.#grownAtMs = nowMs;
+    this.#placedSize = size;
+    this.#with.counters.add("dht.publish.grown");
+    for (const slot of this.#table.slots()) this.#sweep.urge(slot);
   }
 
   #withdrawUnclaimed(): void {

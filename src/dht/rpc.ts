@@ -51,8 +51,8 @@ export class Rpc {
   readonly #listener: RpcListener;
   /** Share of the latest queries that were not answered in time: a moving average. */
   silence: number = dhtLimits.firstSilence;
-  /** When anybody last answered: while nobody does, it is the network that is gone. */
-  #heardAnyAtMs = -Infinity;
+  /** When anybody last answered or asked: while nobody does, it is the network that is gone. */
+  heardAnyAtMs = -Infinity;
 
   constructor(
     components: {
@@ -165,7 +165,7 @@ export class Rpc {
     const silentMs = nowMs - peer.arrivedAtMs;
     peer.arrivedAtMs = nowMs;
     peer.heardAtMs = nowMs;
-    this.#heardAnyAtMs = nowMs;
+    this.heardAnyAtMs = nowMs;
     if (outcome.kind === "error") {
       // Whoever only ever answers errors is of no use to anybody.
       if (outcome.message.code !== 205) this.#failed(contact, nowMs);
@@ -200,7 +200,7 @@ export class Rpc {
     peer.suspect = true;
     this.#counters.add("dht.query.failed");
     // Without a network everybody fails; that says nothing about them.
-    const offline = nowMs - this.#heardAnyAtMs > dhtLimits.offlineMs;
+    const offline = nowMs - this.heardAnyAtMs > dhtLimits.offlineMs;
     if (!offline || peer.failures === 0) peer.failures++;
     this.#listener.failed(contact);
     return { kind: "failed" };

@@ -25,6 +25,7 @@ import { FarthestKeys } from "./farthest-keys.ts";
 import { bytesText, HeldValues, newPublisher, textBytes } from "./held-values.ts";
 import type { Entry, Publisher } from "./held-values.ts";
 import { partyOf } from "./party.ts";
+import type { Party } from "./party.ts";
 import type { DhtRecords } from "./ports.ts";
 import { nearShare, sourceQuota } from "./quotas.ts";
 import { sameDigest } from "./value-digest.ts";
@@ -96,6 +97,13 @@ export interface RenewClaim {
   /** Their set digest, 16 bytes (`value-digest.ts`). */
   readonly digest: Uint8Array;
   readonly nowMs: number;
+}
+
+/** Room that is wanted, and for whom. */
+interface Need {
+  readonly values: number;
+  readonly bytes: number;
+  readonly party: Party;
 }
 
 /** Values removed in one go when they have lapsed: some 10 ms. */
@@ -237,7 +245,8 @@ export class ValueStore {
     const old = known?.entries.get(key);
     if (old !== undefined) {
       const growth = Math.max(0, value.length - old.value.length);
-      if (!this.#makeRoom(request.key, { values: 0, bytes: growth })) return "full";
+      const need = { values: 0, bytes: growth, party: old.publisher.party };
+      if (!this.#makeRoom(request.key, need)) return "full";
       this.#held.replace(old, value, expiresS);
       return old;
     }
@@ -246,7 +255,8 @@ export class ValueStore {
     const refusal = this.#overQuota(key, publisher);
     if (refusal !== undefined) return refusal;
     const bytes = idBytes + value.length;
-    if (!this.#makeRoom(request.key, { values: 1, bytes })) return "full";
+    const need = { values: 1, bytes, party: publisher.party };
+    if (!this.#makeRoom(request.key, need)) return "full";
     const isNew = !this.#held.has(key);
     const entry = this.#held.add({ key, publisher, value, expiresS });
     if (isNew) this.#farthest?.add(key);
@@ -267,16 +277,20 @@ export class ValueStore {
   }
 
   /** Makes room for so much more under a key by evicting farther ones; false if that fails. */
-  #makeRoom(key: NodeId, need: { readonly values: number; readonly bytes: number }): boolean {
+  #makeRoom(key: NodeId, need: Need): boolean {
     const held = this.#held;
     const fits = (): boolean =>
       held.values + need.values <= this.#room.values && held.bytes + need.bytes <= this.#room.bytes;
     if (fits()) return true;
+    // Whoever has half of all from one block of addresses drives nobody else out.
+    const { block } = need.party;
+    const rules = block !== undefined && 2 * held.valuesOf(block) > held.values;
     const share = distanceShare(this.#ownId, key);
     for (;;) {
       const farthest = this.#farthestKeys().farthest();
       if (farthest === undefined || farthest.share <= share) return false;
       const oldest = held.of(farthest.key).reduce((a, b) => (b.expiresS < a.expiresS ? b : a));
+      if (rules && oldest.publisher.party.block !== block) return false;
       this.#evict(oldest);
       if (fits()) return true;
     }

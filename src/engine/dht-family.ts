@@ -49,8 +49,6 @@ export class DhtFamily {
   #publishing = false;
   #seenState: JoinState = "alone";
   #reviews = 0;
-  /** In the table when they were last asked to join by. */
-  #askedContacts = 0;
   #stopReview: () => void = () => undefined;
 
   constructor(components: DhtComponents, settings: FamilySettings) {
@@ -69,6 +67,7 @@ export class DhtFamily {
       {
         ...{ asker: this.#gate, contactOf: (info) => this.#contact(info) },
         ...{ clock, random, hashes, counters, records, ownId: id },
+        networkSize: () => this.node.networkSize(),
       },
       { tcpPort: serving.tcpPort, family },
     );
@@ -135,9 +134,6 @@ export class DhtFamily {
   #review(): void {
     const { node } = this;
     const { state } = node.joining;
-    // Others have joined by us: whoever knows nobody else has its network now.
-    if (state === "alone" && node.table.size > this.#askedContacts) node.joining.rejoin();
-    this.#askedContacts = node.table.size;
     this.#reviewPublishing(state === "joined", this.#seenState === "joined");
     this.#seenState = state;
     const settled = state === "joined" && (this.#publishing || this.#publisher === undefined);

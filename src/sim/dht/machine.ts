@@ -118,6 +118,7 @@ export class Machine {
         : new Publisher(
             {
               ...{ ...components, records, asker: node, ownId: id },
+              networkSize: () => node.networkSize(),
               contactOf: (info) => {
                 const peer = node.book.peer(info.endpoint);
                 return { id: info.id, endpoint: peer.endpoint, peer };

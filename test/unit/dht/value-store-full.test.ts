@@ -171,4 +171,21 @@ describe("ValueStore under attack", () => {
     assert.equal(store.size, dhtLimits.valuesPerKey);
     assert.equal(store.publishers, dhtLimits.valuesPerKey);
   });
+
+  it("lets one block of addresses that has most of it drive out nobody else", () => {
+    const { store } = holder({ room: { values: 100, bytes: 100_000 } });
+    const at = (n: number) => endpoint(`9.8.${n}.1`, 80);
+    const value = Uint8Array.of(1);
+    const honest = endpoint("5.6.7.8", 80);
+    for (let n = 0; n < 10; n++) {
+      store.store({ key: idOf(255, n), publisher: honest, value, nowMs: 0 });
+    }
+    for (let n = 0; n < 200; n++) {
+      store.store({ key: idOf(n, 1), publisher: at(n), value, nowMs: 0 });
+    }
+    assert.equal(store.size, 100, "full");
+    for (let n = 0; n < 10; n++) assert.equal(store.count(idOf(255, n)), 1, `honest key ${n}`);
+    const near = { key: idOf(0, 2), publisher: honest, value, nowMs: 0 };
+    assert.equal(store.store(near), "stored", "others still find room");
+  });
 });
