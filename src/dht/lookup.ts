@@ -23,8 +23,10 @@ export interface LookupPort {
   contact(info: NodeInfo, teller: Contact): Contact | undefined;
   /** Whether somebody is so slow lately that nobody should wait for it. */
   suspected(contact: Contact): boolean;
-  /** Nodes in the network, about; undefined: unknown. */
+  /** Nodes in the network, roughly; undefined: unknown. */
   networkSize(): number | undefined;
+  /** The same, as measured by several lookups; undefined before that. */
+  measuredSize(): number | undefined;
   /** Share of this node's latest queries that were not answered in time. */
   silence(): number;
 }
@@ -86,11 +88,12 @@ export class Lookup {
     this.#task = task;
     this.#events = events;
     this.#k = task.width ?? task.policy.k;
-    const size = port.networkSize();
-    const live = (size ?? 0) * (1 - Math.min(port.silence(), dhtLimits.mostSilence));
-    // While the size is unknown nobody can be said to crowd the target, and all count as near.
-    this.#regionShare = size === undefined ? 0 : this.#k / live;
-    const nearShare = size === undefined ? Infinity : dhtLimits.nearFactor * this.#regionShare;
+    const live = 1 - Math.min(port.silence(), dhtLimits.mostSilence);
+    const [size, measured] = [port.networkSize(), port.measuredSize()];
+    // While the size is unknown all count as near, and nobody can be said to crowd the target.
+    const nearShare =
+      size === undefined ? Infinity : (dhtLimits.nearFactor * this.#k) / (size * live);
+    this.#regionShare = measured === undefined ? 0 : this.#k / (measured * live);
     this.#candidates = new Candidates(task.target, port.own, nearShare);
   }
 

@@ -139,6 +139,7 @@ export class DhtNode implements Asker {
       query: (to, query, schedule, handlers) => this.rpc.query(to, query, schedule, handlers),
       contact: (info, teller) => this.#named(info, teller),
       networkSize: () => this.networkSize(),
+      measuredSize: () => this.measuredSize(),
       silence: () => this.rpc.silence,
       suspected: ({ peer }) => peer.suspect && clock.monotonicMs() - peer.sentAtMs < suspicionMs,
     };
@@ -210,14 +211,20 @@ export class DhtNode implements Asker {
     return this.#run(task, events);
   }
 
-  /** By the latest lookups; before there are enough, by our own neighbours. */
+  /** Roughly: by the latest lookups; before there are enough, by our own neighbours. */
   networkSize(): number | undefined {
-    const estimate = this.size.estimate();
-    if (estimate !== undefined) return estimate;
+    const measured = this.measuredSize();
+    if (measured !== undefined) return measured;
     const neighbours = this.table.closest(this.id, dhtLimits.k);
     const last = neighbours.at(-1);
     if (last === undefined || neighbours.length < dhtLimits.k) return undefined;
-    return neighbours.length / distanceShare(this.id, last.id);
+    return Math.max(this.table.size, neighbours.length / distanceShare(this.id, last.id));
+  }
+
+  /** By several lookups. In a network that grows these lag behind, but it is no smaller than our table. */
+  measuredSize(): number | undefined {
+    const estimate = this.size.estimate();
+    return estimate === undefined ? undefined : Math.max(estimate, this.table.size);
   }
 
   get pendingLookups(): number {

@@ -42,8 +42,10 @@ export interface PublisherComponents {
   readonly counters: Counters;
   readonly records: DhtRecords;
   readonly ownId: NodeId;
-  /** Nodes in the network, about; without it crowds around a key go unnoticed. */
+  /** Nodes in the network, roughly; without it its growth goes unnoticed. */
   readonly networkSize?: () => number | undefined;
+  /** The same, as measured by several lookups; without it crowds around a key go unnoticed. */
+  readonly measuredSize?: () => number | undefined;
 }
 
 export interface PublisherSettings {
@@ -334,8 +336,8 @@ export class Publisher {
    * in which k honest ones are to be expected, in an order that nobody can foresee.
    */
   #crowdedRegion(key: NodeId, sorted: readonly Contact[]): readonly Contact[] | undefined {
-    const { hashes, networkSize } = this.#with;
-    const share = dhtLimits.k / (networkSize?.() ?? 0);
+    const { hashes, measuredSize } = this.#with;
+    const share = dhtLimits.k / (measuredSize?.() ?? 0);
     const last = sorted[dhtLimits.k - 1];
     const crowded =
       last !== undefined && distanceShare(key, last.id) < share / dhtLimits.implausibleDensity;

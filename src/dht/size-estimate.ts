@@ -3,7 +3,7 @@
  * uniform, so the share of the id space up to the k-th closest has a mean of k / (N + 1); the k-th
  * alone says as much as all k together (it is a sufficient statistic of a Poisson process).
  *
- * One lookup errs by a third. The mean over the middle half of the last 64 errs by 5 to 7 %, and as
+ * One lookup errs by a third. The mean over the middle half of the last 32 errs by 8 to 10 %, and as
  * long as fewer than a quarter of them err on one side (lookups that found too little, ids planted
  * near a popular key), it does not move far.
  */
@@ -13,7 +13,7 @@ import { idText, type NodeId } from "../base/node-id.ts";
 import { distanceShare } from "./distance-share.ts";
 
 /** Lookups remembered, one per target: looking twice tells nothing new. */
-const rememberedLookups = 64;
+const rememberedLookups = 32;
 
 /** Fewer say too little. */
 const leastLookups = 4;

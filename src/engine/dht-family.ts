@@ -68,6 +68,7 @@ export class DhtFamily {
         ...{ asker: this.#gate, contactOf: (info) => this.#contact(info) },
         ...{ clock, random, hashes, counters, records, ownId: id },
         networkSize: () => this.node.networkSize(),
+        measuredSize: () => this.node.measuredSize(),
       },
       { tcpPort: serving.tcpPort, family },
     );

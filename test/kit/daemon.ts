@@ -101,8 +101,24 @@ export class TestDaemon {
     return this.#child?.pid;
   }
 
-  /** Starts the process and returns when it answers. */
+  /**
+   * Starts the process and returns when it answers. Its port was free when it was chosen, but may be
+   * some connection's own for a moment: then it is tried again.
+   */
   async start(): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      const before = this.#log.length;
+      try {
+        await this.#startOnce();
+        return;
+      } catch (error) {
+        if (tries === 5 || !this.#log.slice(before).includes("EADDRINUSE")) throw error;
+        await delay(500);
+      }
+    }
+  }
+
+  async #startOnce(): Promise<void> {
     const child = spawn(
       process.execPath,
       [

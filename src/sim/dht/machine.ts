@@ -119,6 +119,7 @@ export class Machine {
             {
               ...{ ...components, records, asker: node, ownId: id },
               networkSize: () => node.networkSize(),
+              measuredSize: () => node.measuredSize(),
               contactOf: (info) => {
                 const peer = node.book.peer(info.endpoint);
                 return { id: info.id, endpoint: peer.endpoint, peer };

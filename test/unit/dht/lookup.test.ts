@@ -79,6 +79,10 @@ class World implements LookupPort {
     return this.size;
   }
 
+  measuredSize(): number | undefined {
+    return this.size;
+  }
+
   suspected({ id }: Contact): boolean {
     return this.#scripts.get(id[0]!)?.suspect === true;
   }
