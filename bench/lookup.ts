@@ -53,10 +53,10 @@ if (values.figure !== undefined) {
   writeFileSync(
     values.figure,
     responseTimeFigure({
-      title: `find_value on ${model.name}, seed ${task.seed}`,
-      curves: steps.map(({ row, doneMs }) => ({
+      title: `find_value on ${task.model.name}, seed ${task.seed}`,
+      curves: steps.map(({ row, nodeMeansMs }) => ({
         name: row.policy,
-        shares: responseTimeBins(doneMs.map((ms) => ms / 1000)),
+        shares: responseTimeBins(nodeMeansMs.map((ms) => ms / 1000)),
       })),
     }),
   );
