@@ -61,8 +61,6 @@ export interface LookupTask {
   readonly policy: LookupPolicy;
   /** Closest nodes wanted; with more than the policy's k, so many must have answered. */
   readonly width?: number;
-  /** Values are all that is wanted of one holder; more of them are not asked for. */
-  readonly firstPageOnly?: boolean;
 }
 
 export class Lookup {
@@ -267,7 +265,7 @@ export class Lookup {
     }
     this.#hop(candidate, "answer", rttMs, nodes.length);
     this.deliver(values, candidate.contact);
-    if (values.length > 0 && values.length < held && this.#task.firstPageOnly !== true) {
+    if (values.length > 0 && values.length < held) {
       this.#fetchPage(candidate, { from: values.length, page: 1 });
     }
   }

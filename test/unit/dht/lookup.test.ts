@@ -477,10 +477,6 @@ describe("Lookup: values", () => {
         [7, mostValues],
       ],
     );
-    const first = new World({ 1: holder });
-    first.start([1], plain, { firstPageOnly: true });
-    assert.equal(first.ended().messages, 1);
-    assert.equal(first.values.length, 4);
   });
 
   it("stops asking a holder that has no more, or claims more than anybody holds", () => {
