@@ -17,9 +17,11 @@ export const dhtLimits = {
   nearFactor: 2,
   /**
    * Ids so many times denser around a target than the network's size allows are no chance (for 8
-   * nodes, 1 in 900 targets); then up to so many candidates of the whole region are asked.
+   * nodes, 1 in 900 targets); then up to so many candidates of the whole region are asked. A node
+   * judges so after a while only: a size that was measured in a young network is too small.
    */
   implausibleDensity: 4,
+  matureMs: hour,
   regionCandidates: 48,
   /** Share of silence before anything was asked; how much one query counts; the most believed. */
   firstSilence: 0.1,

@@ -32,6 +32,7 @@ export class Keeper {
   readonly #random: Random;
   readonly #counters: Counters;
   readonly #own: NodeId;
+  readonly #meet: (target: NodeId, done: () => void) => void;
   /** By endpoint. */
   readonly #quarantine = new Map<string, Newcomer>();
   /** When each contact of the table is looked at again. */
@@ -46,6 +47,8 @@ export class Keeper {
     readonly random: Random;
     readonly counters: Counters;
     readonly own: NodeId;
+    /** A quick lookup, by which the nodes around a target are met. */
+    readonly meet: (target: NodeId, done: () => void) => void;
   }) {
     this.#table = components.table;
     this.#asker = components.asker;
@@ -53,6 +56,7 @@ export class Keeper {
     this.#random = components.random;
     this.#counters = components.counters;
     this.#own = components.own;
+    this.#meet = components.meet;
   }
 
   start(): void {
@@ -219,6 +223,6 @@ export class Keeper {
     this.#refreshing++;
     this.#counters.add("dht.bucket.refreshed");
     const target = idWithPrefix(this.#own, depth, this.#random);
-    this.#asker.findClosest(target, dhtLimits.k, () => this.#refreshing--);
+    this.#meet(target, () => this.#refreshing--);
   }
 }

@@ -97,6 +97,7 @@ export class DhtNode implements Asker {
   readonly #lookupPort: LookupPort;
   #stopExpiry: () => void = () => undefined;
   #stopped = false;
+  #startedAtMs = 0;
 
   constructor(components: DhtComponents, settings: DhtSettings, listener: DhtListener = {}) {
     const { clock, hashes, secret, records, counters, random, port } = components;
@@ -119,7 +120,20 @@ export class DhtNode implements Asker {
         suspected: (contact) => this.keeper.suspected(contact),
       },
     );
-    this.keeper = new Keeper({ table, asker: this, clock, random, counters, own: id });
+    this.keeper = new Keeper({
+      ...{ table, asker: this, clock, random, counters, own: id },
+      meet: (target, done) => {
+        this.#run(
+          { target, kind: "nodes", policy: defaultPolicy },
+          {
+            done: ({ closest }) => {
+              this.#noteSize(target, closest);
+              done();
+            },
+          },
+        );
+      },
+    });
     this.store = new ValueStore({
       ...{ ownId: id, family, hashes, clock, records, counters, secret: secret() },
     });
@@ -146,6 +160,7 @@ export class DhtNode implements Asker {
   }
 
   start(): void {
+    this.#startedAtMs = this.#components.clock.monotonicMs();
     this.keeper.start();
     this.joining.start();
     this.#expire();
@@ -192,14 +207,18 @@ export class DhtNode implements Asker {
     const task: LookupTask = { target, kind: "nodes", policy: patientPolicy, width };
     this.#run(task, {
       done: ({ closest }) => {
-        this.size.note(
-          target,
-          closest.map(({ id }) => id),
-        );
-        this.store.setNetworkSize(this.size.estimate() ?? this.table.size + 1);
+        this.#noteSize(target, closest);
         done(closest);
       },
     });
+  }
+
+  #noteSize(target: NodeId, closest: readonly Contact[]): void {
+    this.size.note(
+      target,
+      closest.map(({ id }) => id),
+    );
+    this.store.setNetworkSize(this.networkSize());
   }
 
   ask(to: Contact, query: Query, done: (outcome: Outcome) => void): void {
@@ -213,17 +232,21 @@ export class DhtNode implements Asker {
 
   /** Roughly: by the latest lookups; before there are enough, by our own neighbours. */
   networkSize(): number | undefined {
-    const measured = this.measuredSize();
-    if (measured !== undefined) return measured;
+    const measured = this.size.estimate();
+    if (measured !== undefined) return Math.max(measured, this.table.size);
     const neighbours = this.table.closest(this.id, dhtLimits.k);
     const last = neighbours.at(-1);
     if (last === undefined || neighbours.length < dhtLimits.k) return undefined;
     return Math.max(this.table.size, neighbours.length / distanceShare(this.id, last.id));
   }
 
-  /** By several lookups. In a network that grows these lag behind, but it is no smaller than our table. */
+  /**
+   * By several lookups; undefined until they can be trusted: what was measured while the network grew
+   * or while we knew little of it is too small. It is no smaller than our table.
+   */
   measuredSize(): number | undefined {
-    const estimate = this.size.estimate();
+    const ageMs = this.#components.clock.monotonicMs() - this.#startedAtMs;
+    const estimate = ageMs < dhtLimits.matureMs ? undefined : this.size.estimate();
     return estimate === undefined ? undefined : Math.max(estimate, this.table.size);
   }
 

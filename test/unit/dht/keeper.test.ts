@@ -30,14 +30,15 @@ function world() {
       to.peer.sentAtMs = now();
       pings.push([now(), to]);
     },
-    findClosest: (target: NodeId, _width: number, done: (closest: readonly Contact[]) => void) => {
-      refreshes.push([now(), target]);
-      table.noteLookup(target, now());
-      ending.push(() => done([]));
-    },
+    findClosest: () => assert.fail("nobody waits patiently for a refresh"),
+  };
+  const meet = (target: NodeId, done: () => void): void => {
+    refreshes.push([now(), target]);
+    table.noteLookup(target, now());
+    ending.push(done);
   };
   const random = new SeededRandom(5);
-  const keeper = new Keeper({ table, asker, clock, random, counters, own });
+  const keeper = new Keeper({ table, asker, clock, random, counters, own, meet });
   /** A query of the peer came in. */
   const heard = (contact: Contact): void => {
     keeper.heard(contact);
