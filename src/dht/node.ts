@@ -3,6 +3,7 @@
  * the parts of this room and decides nothing that they do not. The daemon runs one for IPv4 and one
  * for IPv6; the laboratory runs thousands.
  */
+import { BoundedMap } from "../base/bounded-map.ts";
 import type { Counters } from "../base/counters.ts";
 import { dhtLimits } from "../base/dht-limits.ts";
 import { scopeOf } from "../base/endpoint.ts";
@@ -92,6 +93,8 @@ export class DhtNode implements Asker {
   readonly #transactions: Transactions;
   readonly #answering: Answering;
   readonly #guard = new QueryGuard();
+  /** When we last sent anything to an address. */
+  readonly #sentAtMs = new BoundedMap<string, number>(dhtLimits.knownPeers);
   /** Those under way, and how each is cancelled. */
   readonly #queue: LookupQueue;
   readonly #lookupPort: LookupPort;
@@ -100,14 +103,15 @@ export class DhtNode implements Asker {
   #startedAtMs = 0;
 
   constructor(components: DhtComponents, settings: DhtSettings, listener: DhtListener = {}) {
-    const { clock, hashes, secret, records, counters, random, port } = components;
+    const { clock, hashes, secret, records, counters, random } = components;
     this.#components = components;
+    const port = this.#noting(components.port);
     this.#settings = settings;
     this.#listener = listener;
     const { id, version, family } = settings;
     this.id = id;
     this.table = settings.table ?? new RoutingTable(id, defaultTable);
-    this.#transactions = new Transactions(components);
+    this.#transactions = new Transactions({ ...components, port });
     const { book, table } = this;
     this.#queue = new LookupQueue(clock, () => table.size);
     this.rpc = new Rpc(
@@ -311,12 +315,9 @@ export class DhtNode implements Asker {
     }
     const peer = this.#peer(from);
     const contact = { id: message.id, endpoint: from, peer };
-    this.reachability.heard({
-      unasked: nowMs - Math.max(peer.sentAtMs, peer.answeredAtMs) >= dhtLimits.pinholeMs,
-      nowMs,
-    });
+    const sentAtMs = this.#sentAtMs.get(from.address) ?? -Infinity;
+    this.reachability.heard({ unasked: nowMs - sentAtMs >= dhtLimits.pinholeMs, nowMs });
     const proven = this.#answering.answer(from, message, bytes);
-    peer.answeredAtMs = nowMs;
     peer.arrivedAtMs = nowMs;
     // Anybody can send in another's name: what costs us or others something needs a token.
     if (!proven) return;
@@ -324,6 +325,17 @@ export class DhtNode implements Asker {
     else this.keeper.heard(contact);
     peer.heardAtMs = nowMs;
     this.rpc.heardAnyAtMs = nowMs;
+  }
+
+  /** A NAT lets in whoever we have sent to, some of them from any port: so addresses are noted. */
+  #noting(port: MessagePort): MessagePort {
+    const { clock } = this.#components;
+    return {
+      send: (to, message) => {
+        this.#sentAtMs.set(to.address, clock.monotonicMs());
+        port.send(to, message);
+      },
+    };
   }
 
   /** What is known of an address; what the table knows is never forgotten. */

@@ -26,8 +26,6 @@ export interface Peer {
   /** When it last showed that it lives, and when we last sent it a query; -Infinity for never. */
   heardAtMs: number;
   sentAtMs: number;
-  /** When we last answered it: that opens a pinhole of ours as well. */
-  answeredAtMs: number;
   /** When it proved to be reachable; -Infinity for never. */
   provenAtMs: number;
   /** Of its address. */
@@ -58,7 +56,6 @@ function newPeer(endpoint: Endpoint): Peer {
     arrivedAtMs: -Infinity,
     heardAtMs: -Infinity,
     sentAtMs: -Infinity,
-    answeredAtMs: -Infinity,
     provenAtMs: -Infinity,
     scope: scopeOf(endpoint.address),
   };
