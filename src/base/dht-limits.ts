@@ -129,7 +129,7 @@ export const dhtLimits = {
   /** Largest value: a list of 32 pieces. */
   valueBytes: 1040,
   /** Keys and bytes of all that is held for others. */
-  heldKeys: 40_000,
+  heldKeys: 60_000,
   heldBytes: 32 * MiB,
   /** Keys from one address: at least this many, more in a small network (`quotas.ts`). */
   keysPerSource: 64,
