@@ -1,7 +1,7 @@
 /**
  * Keeps the routing table true: who enters it, who is pinged when, who leaves.
  *
- * A node that spoke to us first may sit behind a NAT whose pinhole it has just opened. So it waits in
+ * A node that spoke to us first, and has a token of ours, may sit behind a NAT whose pinhole it has just opened. So it waits in
  * quarantine: it is pinged at once, and again when its pinhole has closed (2008's re-ping); only then
  * it enters. Who answers a query although nothing had come from its address before has proved the
  * same at once. A newcomer that is never silent long enough is believed when it still claims to be
@@ -71,13 +71,12 @@ export class Keeper {
     return this.#quarantine.size;
   }
 
-  /** A query came from somebody who says it can be reached. */
+  /** A query with a token came from somebody who says it can be reached. */
   heard(contact: Contact): void {
     if (this.#table.at(contact.endpoint.text) !== undefined) return;
     if (this.#quarantine.has(contact.endpoint.text)) return;
     if (!this.#table.wants(contact.id)) return;
-    this.#admit(contact, false);
-    this.#ping(contact);
+    if (this.#admit(contact, false)) this.#ping(contact);
   }
 
   /** It says itself that it cannot be reached. */
@@ -139,15 +138,16 @@ export class Keeper {
       .slice(0, count);
   }
 
-  #admit(contact: Contact, answers: boolean): void {
+  #admit(contact: Contact, answers: boolean): boolean {
     if (this.#quarantine.size >= dhtLimits.quarantine) {
       this.#counters.add("dht.quarantine.full");
-      return;
+      return false;
     }
     const sinceMs = this.#clock.monotonicMs();
     const dueMs = sinceMs + dhtLimits.pinholeMs;
     this.#quarantine.set(contact.endpoint.text, { contact, sinceMs, dueMs, answers });
     this.#counters.add("dht.quarantine.in");
+    return true;
   }
 
   #remove(contact: Contact, counter: string): void {

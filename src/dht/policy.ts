@@ -58,7 +58,7 @@ const original: LookupPolicy = {
 
 /**
  * The steps of 2008, each with all before it. The fourth, re-ping, changes no lookup but the table:
- * see `repingKeeps` of the laboratory's networks.
+ * see `deadFactor` of the laboratory's contenders.
  */
 export const policies2008: readonly LookupPolicy[] = [
   original,
