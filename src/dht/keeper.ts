@@ -1,9 +1,9 @@
 /**
  * Keeps the routing table true: who enters it, who is pinged when, who leaves.
  *
- * A node that spoke to us first, and has a token of ours, may sit behind a NAT whose pinhole it has just opened. So it waits in
- * quarantine: it is pinged at once, and again when its pinhole has closed (2008's re-ping); only then
- * it enters. Who answers a query although nothing had come from its address before has proved the
+ * A node that spoke to us first, and has a token of ours, may sit behind a NAT whose pinhole it has
+ * just opened. So it waits in quarantine: it is pinged at once, and again when its pinhole has closed
+ * (2008's re-ping); only then it enters. Who answers a query although nothing had come from its address before has proved the
  * same at once. A newcomer that is never silent long enough is believed when it still claims to be
  * reachable after `quarantineMs`, for whoever is not finds that out earlier and says so.
  */
