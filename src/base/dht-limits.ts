@@ -21,7 +21,7 @@ export const dhtLimits = {
    * judges so after a while only: a size that was measured in a young network is too small.
    */
   implausibleDensity: 4,
-  matureMs: hour,
+  matureMs: 15 * minute,
   regionCandidates: 48,
   /** Share of silence before anything was asked; how much one query counts; the most believed. */
   firstSilence: 0.1,
