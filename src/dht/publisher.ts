@@ -19,13 +19,13 @@ import type { NodeId } from "../base/node-id.ts";
 import type { Clock, Hashes, Random } from "../base/ports.ts";
 import { minute, second } from "../base/units.ts";
 import type { NodeInfo, ValueBytes } from "../krpc/message.ts";
-import { distanceShare } from "./distance-share.ts";
 import type { DhtRecords } from "./ports.ts";
 import { Holders } from "./publish-holders.ts";
 import type { Holder } from "./publish-holders.ts";
 import { holdersPerKey, publishLimits } from "./publish-limits.ts";
 import { PublishRecords } from "./publish-records.ts";
 import { HolderSender } from "./publish-sender.ts";
+import { crowdedRegion } from "./publish-region.ts";
 import { Sweep } from "./publish-sweep.ts";
 import { PublishTable } from "./publish-table.ts";
 import type { NetworkView } from "./publish-view.ts";
@@ -318,7 +318,10 @@ export class Publisher {
   /** The k closest nodes that hold the key or would take it; some of the region if it is crowded. */
   #choose(slot: number, key: NodeId, sorted: readonly Contact[]): Set<Holder> {
     const wanted = new Set<Holder>();
-    const region = this.#crowdedRegion(key, sorted);
+    const { hashes, counters, measuredSize } = this.#with;
+    const parts = { hashes, salt: this.#salt, size: measuredSize?.() };
+    const region = crowdedRegion(parts, key, sorted);
+    if (region !== undefined) counters.add("dht.publish.crowded");
     const most = region === undefined ? dhtLimits.k : holdersPerKey;
     for (const contact of region ?? sorted) {
       if (wanted.size === most) break;
@@ -329,24 +332,6 @@ export class Publisher {
       if (has || this.#holders.eligible(slot, holder)) wanted.add(holder);
     }
     return wanted;
-  }
-
-  /**
-   * Where nodes crowd around a key, more densely than chance can, its values go to any of the region
-   * in which k honest ones are to be expected, in an order that nobody can foresee.
-   */
-  #crowdedRegion(key: NodeId, sorted: readonly Contact[]): readonly Contact[] | undefined {
-    const { hashes, measuredSize } = this.#with;
-    const share = dhtLimits.k / (measuredSize?.() ?? 0);
-    const last = sorted[dhtLimits.k - 1];
-    const crowded =
-      last !== undefined && distanceShare(key, last.id) < share / dhtLimits.implausibleDensity;
-    if (!crowded || share > 1) return undefined;
-    this.#with.counters.add("dht.publish.crowded");
-    const order = (id: NodeId): Uint8Array => entryDigest(hashes, this.#salt, id);
-    return sorted
-      .filter(({ id }) => distanceShare(key, id) <= share)
-      .sort((a, b) => Buffer.compare(order(a.id), order(b.id)));
   }
 
   #changed(holder: Holder, slots: readonly number[]): void {
