@@ -31,7 +31,7 @@ export interface LookupPort {
   silence(): number;
 }
 
-/** One answer or failure as it came, for people who watch (`apt-p2p lookup --all`). */
+/** One answer or failure as it came, for people who watch (`apt-p2p lookup --hops`). */
 export interface Hop {
   readonly contact: Contact;
   readonly what: "answer" | "suspect" | "failed";

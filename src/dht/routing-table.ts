@@ -1,5 +1,6 @@
 /**
- * The routing table of one node (Kademlia, section 2.4), over the package `k-bucket`.
+ * The routing table of one node (Kademlia, section 2.4). The package `k-bucket` knows its members by
+ * id; by address and by bucket they are kept here, where the buckets have their different sizes.
  *
  * Departures from the paper:
  * - Buckets are counted by the bits that a contact shares with our id, and near the root they are
@@ -57,7 +58,7 @@ export class RoutingTable {
     this.#settings = settings;
     this.#tree = new KBucket<Contact>({
       localNodeId: own,
-      // One size for all buckets: the largest. The real ones are kept in `#buckets`.
+      // It has one size for all its leaves; ours are kept in `#buckets`, so none of them fills up.
       numberOfNodesPerKBucket: Math.max(...settings.bucketSizes),
       arbiter: (incumbent) => incumbent,
     });
