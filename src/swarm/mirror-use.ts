@@ -1,0 +1,159 @@
+/**
+ * When the mirror is asked. It is the safety net: never later than apt alone would have asked it by
+ * more than a moment, and spared as soon as peers do as well.
+ *
+ * - Alone, or with up to three members: a stream in order, from the start or after a short wait for
+ *   peers who are expected; it ends when peers are about as fast, and comes back when they are not.
+ * - In a crowd of n: single pieces that nobody has, with the right to do so drawn with probability
+ *   3/n every second or so (Slurpie, section on mirror access); the stream only for the first bytes,
+ *   and for a reader who has waited too long.
+ */
+import type { Random } from "../base/ports.ts";
+import { Meter } from "./meter.ts";
+import type { TransferPolicy } from "./policy.ts";
+
+/** What the decision is made on. */
+export interface MirrorView {
+  readonly nowMs: number;
+  /** Next byte that is not here in order, and where it stood at the start. */
+  readonly position: number;
+  readonly startPosition: number;
+  /** Whether the byte at `position` is in a piece that is held. */
+  readonly nextHeld: boolean;
+  /** Members of the swarm, ourselves included. */
+  readonly crowd: number;
+  /** A peer can send something that is missing, or is about to say so. */
+  readonly hope: boolean;
+  /** Peers may still be named. */
+  readonly searching: boolean;
+  /** Bytes a second of all peers together; undefined before a piece of theirs was kept. */
+  readonly peersRate: number | undefined;
+  /** When the next piece in order should be here, by the request for it; Infinity: nobody is asked. */
+  readonly nextDueMs: number;
+  /** Another piece in order follows from a peer: the stream may end at the next boundary. */
+  readonly atBoundary: boolean;
+}
+
+export class MirrorUse {
+  readonly #policy: TransferPolicy;
+  readonly #random: Random;
+  readonly #startedMs: number;
+  readonly #patienceMs: number;
+  readonly meter = new Meter();
+  #usable: boolean;
+  #streaming = false;
+  #streamedFrom = 0;
+  #licensed = false;
+  #drawAtMs = -Infinity;
+  #drawnFor = 0;
+  #progressMs: number;
+  #position: number;
+  readonly #starvedMs: number;
+  #probed = false;
+  #impatient = false;
+
+  constructor(
+    { policy, random }: { readonly policy: TransferPolicy; readonly random: Random },
+    start: {
+      readonly nowMs: number;
+      readonly position: number;
+      readonly patienceMs: number;
+      readonly usable: boolean;
+    },
+  ) {
+    this.#policy = policy;
+    this.#random = random;
+    this.#startedMs = start.nowMs;
+    this.#progressMs = start.nowMs;
+    this.#position = start.position;
+    this.#patienceMs = start.patienceMs;
+    this.#usable = start.usable;
+    // Readers of one crowd shall not all lose patience at once.
+    this.#starvedMs = policy.crowdStarvedMs * (1 + random.next() / 2);
+  }
+
+  get usable(): boolean {
+    return this.#usable;
+  }
+
+  get streaming(): boolean {
+    return this.#streaming;
+  }
+
+  /** It cannot give the file. */
+  failed(): void {
+    this.#usable = false;
+    this.#streaming = false;
+  }
+
+  /** Whether the stream shall run now. */
+  decide(view: MirrorView): boolean {
+    if (view.position > this.#position) {
+      this.#position = view.position;
+      this.#progressMs = view.nowMs;
+    }
+    const wanted = this.#usable && !view.nextHeld && this.#wanted(view);
+    if (wanted && !this.#streaming) {
+      this.#streamedFrom = view.position;
+      this.meter.began(view.nowMs);
+    }
+    if (!wanted && this.#streaming) this.meter.idle(view.nowMs);
+    this.#streaming = wanted;
+    return wanted;
+  }
+
+  /** Whether single pieces may be asked of it: in a crowd, by the draw. */
+  mayAskPieces(nowMs: number, crowd: number): boolean {
+    if (!this.#usable || crowd <= this.#policy.crowd) return false;
+    // A crowd that has just been seen is worth another draw at once.
+    if (nowMs >= this.#drawAtMs || crowd > 2 * this.#drawnFor) {
+      this.#licensed = this.#random.next() < this.#policy.crowd / crowd;
+      this.#drawAtMs = nowMs + this.#policy.drawMs * (0.5 + this.#random.next());
+      this.#drawnFor = crowd;
+    }
+    return this.#licensed;
+  }
+
+  #wanted(view: MirrorView): boolean {
+    const { nowMs, hope, searching } = view;
+    if (nowMs - this.#startedMs < this.#patienceMs && (hope || searching)) return false;
+    if (!hope) return true;
+    const first = view.position === view.startPosition;
+    if (first && nowMs - this.#startedMs >= this.#policy.firstByteMs) return true;
+    return view.crowd > this.#policy.crowd ? this.#inCrowd(view) : this.#amongFew(view);
+  }
+
+  #inCrowd(view: MirrorView): boolean {
+    // A crowd that lets its reader starve is none: until it delivers, it is treated as a few.
+    if (view.nowMs - this.#progressMs >= this.#starvedMs) this.#impatient = true;
+    if (this.#impatient) this.#impatient = this.#amongFew(view);
+    if (this.#impatient) return true;
+    return this.#streaming && view.position - this.#streamedFrom < this.#policy.tasteBytes;
+  }
+
+  #amongFew(view: MirrorView): boolean {
+    const { nowMs, peersRate, nextDueMs } = view;
+    const mirrorRate = this.meter.current(nowMs);
+    if (peersRate === undefined) return this.#streaming || this.#overdue(view);
+    if (this.#streaming) {
+      const enough = peersRate >= this.#policy.enoughShare * (mirrorRate ?? Infinity);
+      // Where the stream stands in a piece that a peer is about to bring, there is nothing to end.
+      return !(enough && view.atBoundary);
+    }
+    if (mirrorRate !== undefined) {
+      return peersRate < this.#policy.enoughShare * mirrorRate || this.#overdue(view);
+    }
+    if (peersRate < this.#policy.modestRate && !this.#probed && nextDueMs > nowMs) {
+      this.#probed = true;
+      return true;
+    }
+    return this.#overdue(view);
+  }
+
+  /** The reader waits for longer than the request for its next piece should take. */
+  #overdue({ nowMs, nextDueMs }: MirrorView): boolean {
+    const waitedMs = nowMs - this.#progressMs;
+    const dueMs = Math.min(1000, Math.max(0, (nextDueMs - this.#progressMs) * 1.5) + 150);
+    return waitedMs >= Math.max(this.#policy.firstByteMs, dueMs);
+  }
+}

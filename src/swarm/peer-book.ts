@@ -1,0 +1,276 @@
+/**
+ * The peers of one file: who is known, who is asked for its state and when, who is chosen.
+ *
+ * - Addresses from peer exchange are the word of their teller: at most four of each, private ones
+ *   only from our own network, no privileged ports; a teller whose words lead nowhere tells no more.
+ * - The size of a crowd is what answered for this file over HTTP. A far member counts only once it
+ *   has given us something: nobody is talked out of the mirror by names.
+ */
+import { endpoint, scopeOf, subnetOf, type Endpoint } from "../base/endpoint.ts";
+import type { Random } from "../base/ports.ts";
+import { Peer } from "./peer.ts";
+import type { Picker } from "./picker.ts";
+import type { PieceMap } from "./piece-map.ts";
+import type { TransferPolicy } from "./policy.ts";
+import type { Load, PeerInfo, PeerState } from "./types.ts";
+
+/** Peers that one peer may name. */
+const namedByOne = 4;
+/** Files of fewer pieces are over before others would matter. */
+const exchangePieces = 4;
+/** Whole peers are asked whom else they know; so many, so often. */
+const askedWhole = 2;
+const askedWholeMs = 2000;
+/** Whole peers that are asked for their list of pieces, until one is here. */
+const askedForList = 3;
+
+interface BookParts {
+  readonly random: Random;
+  readonly policy: TransferPolicy;
+  readonly picker: Picker;
+}
+
+export class PeerBook {
+  readonly #parts: BookParts;
+  readonly #peers = new Map<string, Peer>();
+  /** Not dropped, in the order in which they came. */
+  #live: Peer[] = [];
+  #asked = 0;
+
+  constructor(parts: BookParts) {
+    this.#parts = parts;
+  }
+
+  get(key: string): Peer | undefined {
+    return this.#peers.get(key);
+  }
+
+  /** Whether that changes anything. */
+  add(info: PeerInfo, nowMs: number): boolean {
+    const known = this.#peers.get(info.endpoint.text);
+    if (known !== undefined) {
+      if (known.dropped || known.have !== undefined || info.state !== "whole") return false;
+      known.have = "whole";
+      return true;
+    }
+    if (this.#peers.size >= this.#parts.policy.knownPeers) return false;
+    const peer = new Peer(info);
+    // A neighbour that said that it is downloading has answered for the file.
+    if (info.via === "neighbour" && info.state === "unknown") peer.answeredMs = nowMs;
+    if (info.via === "asker") peer.answeredMs = nowMs;
+    this.#peers.set(peer.key, peer);
+    this.#live.push(peer);
+    return true;
+  }
+
+  drop(peer: Peer): void {
+    peer.dropped = true;
+    this.#setHave(peer, undefined);
+    this.#live = this.#live.filter((each) => each !== peer);
+    const teller = peer.info.teller === undefined ? undefined : this.get(peer.info.teller);
+    if (teller !== undefined && peer.keptPieces === 0) teller.namedPeers = Infinity;
+  }
+
+  /** It has answered the question for its state. */
+  answered(
+    peer: Peer,
+    { have, fetching }: PeerState,
+    { load, nowMs }: { readonly load: Load | undefined; readonly nowMs: number },
+  ): void {
+    peer.asking = false;
+    peer.answeredMs = nowMs;
+    if (peer.askedAtMs !== undefined && peer.have === undefined) {
+      peer.rttMs = Math.min(1000, nowMs - peer.askedAtMs);
+    }
+    peer.load = load ?? peer.load;
+    peer.fetching = fetching;
+    peer.failures = 0;
+    if (!peer.dropped) this.#setHave(peer, have.whole ? "whole" : have);
+  }
+
+  /** What came along with pieces. */
+  heard(
+    peer: Peer,
+    {
+      load,
+      have,
+      nowMs,
+    }: {
+      readonly load: Load | undefined;
+      readonly have: PieceMap | undefined;
+      readonly nowMs: number;
+    },
+  ): void {
+    peer.load = load ?? peer.load;
+    peer.answeredMs = nowMs;
+    if (have === undefined || peer.dropped || have.pieces !== this.#parts.picker.pieces) return;
+    this.#setHave(peer, have.whole ? "whole" : have);
+  }
+
+  /** It has not these pieces after all. */
+  lacks(peer: Peer, piece: number, count: number): void {
+    if (peer.have === "whole" || peer.have === undefined) {
+      this.#setHave(peer, undefined);
+      peer.askedAtMs = undefined;
+      return;
+    }
+    const have = peer.have.copy();
+    for (let index = 0; index < count; index++) have.remove(piece + index);
+    this.#setHave(peer, have);
+  }
+
+  exchange(teller: Peer, endpoints: readonly Endpoint[], nowMs: number): void {
+    for (const { address, port } of endpoints) {
+      if (teller.namedPeers >= namedByOne) return;
+      const scope = scopeOf(address);
+      const near = scope === "private" || scope === "loopback";
+      if (scope === "unusable" || (near && !teller.info.near) || port < 1024) continue;
+      const info: PeerInfo = {
+        ...{ endpoint: endpoint(address, port), near, state: "unknown", via: "exchange" },
+        ...{ group: groupOf(address, near), teller: teller.key },
+      };
+      if (this.add(info, nowMs)) teller.namedPeers++;
+    }
+  }
+
+  /** Whose state is to be asked for now. */
+  toAsk(nowMs: number): Peer[] {
+    const { policy } = this.#parts;
+    const chosen: Peer[] = [];
+    let [asking, watching, whole] = [0, 0, 0];
+    for (const peer of this.#live) {
+      if (!peer.asking) continue;
+      if (peer.have === undefined) asking++;
+      else watching++;
+    }
+    for (const peer of this.#live) {
+      if (peer.asking || nowMs < peer.restUntilMs) continue;
+      if (peer.have === undefined) {
+        const first = peer.askedAtMs === undefined;
+        if (asking >= policy.askedAtOnce || (first && this.#asked >= policy.askedPeers)) continue;
+        asking++;
+        if (first) this.#asked++;
+        chosen.push(peer);
+      } else if (peer.have === "whole") {
+        if (whole++ >= askedWhole || this.#parts.picker.pieces <= exchangePieces) continue;
+        if (nowMs - (peer.askedAtMs ?? -Infinity) >= askedWholeMs) chosen.push(peer);
+      } else if (watching < policy.watchedPeers) {
+        if (nowMs - (peer.askedAtMs ?? -Infinity) < policy.watchPauseMs) continue;
+        watching++;
+        chosen.push(peer);
+      }
+    }
+    return chosen;
+  }
+
+  toAskForList(): Peer[] {
+    const whole = this.#live.filter(({ have }) => have === "whole");
+    const asked = whole.filter(({ askedList }) => askedList).length;
+    return whole.filter(({ askedList }) => !askedList).slice(0, Math.max(0, askedForList - asked));
+  }
+
+  /** Those that another request can go to. */
+  ready(nowMs: number): Peer[] {
+    return this.#live.filter((peer) => peer.ready(this.#parts.policy, nowMs));
+  }
+
+  /** Of two drawn at random among those that have the piece, the one that should be sooner. */
+  choose(ready: readonly Peer[], piece: number, nowMs: number): Peer | undefined {
+    return this.#better(
+      ready.filter((peer) => peer.has(piece)),
+      nowMs,
+    );
+  }
+
+  /** `ready` must not be empty. */
+  cheapest(ready: readonly Peer[], nowMs: number): Peer {
+    const peer = this.#better(ready, nowMs);
+    if (peer === undefined) throw new RangeError("there is no peer to choose from");
+    return peer;
+  }
+
+  /** Bytes a second of all that have given something; undefined: nobody has. */
+  rate(nowMs: number): number | undefined {
+    let rate: number | undefined;
+    for (const peer of this.#live) {
+      if (peer.keptPieces > 0) rate = (rate ?? 0) + (peer.meter.current(nowMs) ?? 0);
+    }
+    return rate;
+  }
+
+  /** Those that want the file themselves, ourselves included. */
+  crowd(nowMs: number): number {
+    const { policy } = this.#parts;
+    let members = 1;
+    for (const { have, answeredMs, info, keptPieces } of this.#live) {
+      if (have === "whole" || answeredMs === undefined) continue;
+      if (nowMs - answeredMs <= policy.memberMs && (info.near || keptPieces > 0)) members++;
+    }
+    return Math.min(policy.largestCrowd, members);
+  }
+
+  /** Whether somebody is getting this piece from the mirror already. */
+  claims(piece: number): boolean {
+    return this.#live.some(({ fetching }) => fetching?.has(piece) === true);
+  }
+
+  /** Whether a peer has something that is missing here, or may have. */
+  hopeful(picker: Picker): boolean {
+    return this.#live.some((peer) => {
+      const { have } = peer;
+      if (have === undefined || have === "whole") return true;
+      return hasMore(have, picker.held, picker.next);
+    });
+  }
+
+  /** Some that others may find useful: those that have answered. */
+  sample(most: number): Endpoint[] {
+    const good = this.#live.filter(({ answeredMs }) => answeredMs !== undefined);
+    const chosen: Endpoint[] = [];
+    while (chosen.length < most && good.length > 0) {
+      const [peer] = good.splice(Math.floor(this.#parts.random.next() * good.length), 1);
+      if (peer !== undefined) chosen.push(peer.info.endpoint);
+    }
+    return chosen;
+  }
+
+  all(): Iterable<Peer> {
+    return this.#peers.values();
+  }
+
+  #better(peers: readonly Peer[], nowMs: number): Peer | undefined {
+    const { random, policy, picker } = this.#parts;
+    if (peers.length <= 1) return peers[0];
+    const first = Math.floor(random.next() * peers.length);
+    const offset = 1 + Math.floor(random.next() * (peers.length - 1));
+    const [a, b] = [peers[first], peers[(first + offset) % peers.length]];
+    if (a === undefined || b === undefined) return a ?? b;
+    const bytes = pieceBytesOf(picker);
+    return a.cost(bytes, policy, nowMs) <= b.cost(bytes, policy, nowMs) ? a : b;
+  }
+
+  #setHave(peer: Peer, have: PieceMap | "whole" | undefined): void {
+    const before = peer.have === "whole" ? undefined : peer.have;
+    peer.have = have;
+    if (have === "whole") peer.saidWhole = true;
+    this.#parts.picker.changed(before, have === "whole" ? undefined : have);
+  }
+}
+
+/** The unit in which costs are compared; all pieces but the last are alike. */
+function pieceBytesOf(picker: Picker): number {
+  return picker.pieces > 1 ? 512 * 1024 : 64 * 1024;
+}
+
+/** Peers of one group are taken for one voice: of the own network each machine is its own. */
+export function groupOf(address: string, near: boolean): string {
+  return near ? address : subnetOf(address);
+}
+
+function hasMore(theirs: PieceMap, ours: PieceMap, from: number): boolean {
+  const [their, our] = [theirs.bytes, ours.bytes];
+  for (let at = from >> 3; at < their.length; at++) {
+    if (((their[at] ?? 0) & ~(our[at] ?? 0)) !== 0) return true;
+  }
+  return false;
+}

@@ -1,0 +1,108 @@
+/**
+ * The constants of a transfer, each with its reason. One object, so that the laboratory can switch
+ * off what it wants to measure.
+ */
+import { KiB, MiB, minute, second } from "../base/units.ts";
+
+export interface TransferPolicy {
+  /** Peers remembered of one file: more than anybody can use, and few enough to look through. */
+  readonly knownPeers: number;
+  /** Peers that are asked for their state: enough to judge the size of a crowd (Slurpie, 3/n). */
+  readonly askedPeers: number;
+  /** Peers whose state is being asked at the same time. */
+  readonly askedAtOnce: number;
+  /** Unfinished peers of which news are awaited. More tell nothing new, and each costs requests. */
+  readonly watchedPeers: number;
+  /** Between two questions for the state of one peer. */
+  readonly watchPauseMs: number;
+  /** How long a peer may hold back its answer until it has something new. */
+  readonly watchWaitMs: number;
+  /** Requests to one peer: one that flows and one that waits its turn, so that no gap comes between. */
+  readonly requestsPerPeer: number;
+  /** A request asks for what the peer sends in this time, so that its end is never far away. */
+  readonly requestMs: number;
+  /** As many hashes as the head of an answer may carry. */
+  readonly requestPieces: number;
+  /** Pieces under way in all: what comes in this time, and never fewer or more than these. */
+  readonly ahead: { readonly ms: number; readonly fewest: number; readonly most: number };
+  /** The first missing pieces are asked for in order; behind them the rarest first. */
+  readonly windowPieces: number;
+  /** Looked at to find a rare one: the rarest of so many is among the rarest of all. */
+  readonly sampledPieces: number;
+  /** What is assumed of a peer that has sent nothing yet, bytes a second. */
+  readonly nearRate: number;
+  readonly farRate: number;
+  /** Silence before the head, and in mid-body, that ends a request. A peer may make us queue. */
+  readonly headPatienceMs: number;
+  readonly bodyPatienceMs: number;
+  /** After a request that came to nothing. A second such failure without a piece between: for good. */
+  readonly restMs: number;
+  readonly busyRestMs: number;
+  /** Asked elsewhere as well if that is sooner by this factor and this time. */
+  readonly hedgeFactor: number;
+  readonly hedgeGainMs: number;
+  /** Of the file, for what is asked for twice when little is left. */
+  readonly duplicateShare: number;
+  /** Up to this many members, ourselves included, everybody may go to the mirror (Slurpie). */
+  readonly crowd: number;
+  /** Nobody is talked into a larger crowd than this. */
+  readonly largestCrowd: number;
+  /** How often the right to go to the mirror is drawn anew, and by how much the pause varies. */
+  readonly drawMs: number;
+  /** So many of the first pieces that nobody has may be asked of the mirror. */
+  readonly mirrorWindow: number;
+  /** Without a byte in order until then the mirror is asked: apt sees one within 250 ms. */
+  readonly firstByteMs: number;
+  /** In a crowd the reader's silence may last this long (and a random part more): apt waits 30 s. */
+  readonly crowdStarvedMs: number;
+  /** Of the mirror's rate, at which peers do without it. */
+  readonly enoughShare: number;
+  /** Slower peers than this do not do without a mirror of which nothing is known, bytes a second. */
+  readonly modestRate: number;
+  /** In a crowd a stream that only brings the first bytes ends here. */
+  readonly tasteBytes: number;
+  /** How long a peer that has answered counts as a member of the crowd. */
+  readonly memberMs: number;
+  /** Without a mirror, peers that have brought nothing for so long will not any more. */
+  readonly hopelessMs: number;
+  /** Whether reported load counts in the choice of sources (Shah et al. 2008). */
+  readonly feedback: boolean;
+  readonly tickMs: number;
+}
+
+export const defaultPolicy: TransferPolicy = {
+  knownPeers: 200,
+  askedPeers: 64,
+  askedAtOnce: 16,
+  watchedPeers: 12,
+  watchPauseMs: second / 2,
+  watchWaitMs: 5 * second,
+  requestsPerPeer: 2,
+  requestMs: 150,
+  requestPieces: 8,
+  ahead: { ms: 400, fewest: 4, most: 32 },
+  windowPieces: 4,
+  sampledPieces: 32,
+  nearRate: 8 * MiB,
+  farRate: 1 * MiB,
+  headPatienceMs: 5 * second,
+  bodyPatienceMs: 2 * second,
+  restMs: 3 * second,
+  busyRestMs: second / 2,
+  hedgeFactor: 2,
+  hedgeGainMs: 200,
+  duplicateShare: 0.02,
+  crowd: 3,
+  largestCrowd: 200,
+  drawMs: second,
+  mirrorWindow: 8,
+  firstByteMs: 200,
+  crowdStarvedMs: 5 * second,
+  enoughShare: 0.8,
+  modestRate: 1 * MiB,
+  tasteBytes: 16 * KiB,
+  memberMs: minute / 2,
+  hopelessMs: 8 * second,
+  feedback: true,
+  tickMs: 50,
+};

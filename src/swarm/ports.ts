@@ -1,0 +1,18 @@
+/** What one file's transfer needs done. The daemon does it over HTTP, the laboratory in virtual time. */
+import type { PieceRequest } from "./types.ts";
+
+export interface TransferPort {
+  /** Starts a request. Its events come back through `Transfer`: offered, progress, piece, ended. */
+  fetch(request: PieceRequest): void;
+  /** Ends it; nothing more is heard of it. */
+  cancel(request: PieceRequest): void;
+  /**
+   * Asks a peer (endpoint text) for its state: at once, or when it has another number of pieces than
+   * `seen`, after `waitMs` at the latest. Answered by `peerState` or `peerFailed`.
+   */
+  askState(peer: string, seen: number | undefined, waitMs: number): void;
+  /** Asks for its list of piece hashes. Answered by `pieceList` or `peerFailed`. */
+  askList(peer: string): void;
+  /** Whoever waits for the next bytes, or runs the mirror's stream, looks again. */
+  wake(): void;
+}
