@@ -198,4 +198,7 @@ export const limits = {
 
   /** A command reads at most this much of one answer, or of one line of a longer one. */
   controlAnswerBytes: 16 * MiB,
+
+  /** Pieces that wait in memory where no disk takes them: 8 MiB for each download. */
+  piecesInMemory: 16,
 } as const;

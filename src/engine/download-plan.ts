@@ -3,6 +3,7 @@ import type { Expectation } from "../archive/types.ts";
 import type { AptP2pError } from "../base/errors.ts";
 import type { Sha256 } from "../base/sha256.ts";
 import type { Sink } from "./received.ts";
+import type { SwarmSession } from "./swarm-session.ts";
 
 export interface DownloadPlan {
   readonly url: string;
@@ -20,6 +21,8 @@ export interface DownloadPlan {
   readonly suspect: boolean;
   /** Collects the body (up to `limits.documentBytes`) for `onWhole`. */
   readonly collect: boolean;
+  /** Peers, beside the mirror; `position`: bytes that are here. undefined: the mirror alone. */
+  readonly swarm?: ((position: number) => SwarmSession) | undefined;
 }
 
 export interface DownloadSink extends Sink {
@@ -33,6 +36,8 @@ export interface DownloadHooks {
   /** The body is none of the accepted ones. */
   onMismatch(digest: Sha256): "refetch" | "pass";
   onReceived(bytes: number): void;
+  /** The swarm has done what it could; called before the whole is judged. */
+  onSwarmEnd?(session: SwarmSession): void;
 }
 
 export interface Head {
@@ -42,6 +47,8 @@ export interface Head {
   readonly sizeBytes: number | undefined;
   /** See MirrorResponse. */
   readonly global: boolean;
+  /** It was made up for a file that peers bring: the mirror has not been asked. */
+  readonly peers?: true;
 }
 
 export type Outcome =

@@ -9,6 +9,8 @@
  *   are cut; apt comes back for the rest and gets the file from the start.
  * - A transfer that breaks or stalls goes on from where it stopped, on a new connection. If not even
  *   an answer's head has come, the failure is passed on at once: apt does its own retries.
+ * - With a swarm the bytes come from peers as well, piece by piece; the mirror's stream runs when the
+ *   swarm says so. Peers' errors are nobody's; what the mirror says counts when no peer is left.
  */
 import type { Expectation } from "../archive/types.ts";
 import { AptP2pError } from "../base/errors.ts";
@@ -20,6 +22,7 @@ import { parseContentRange } from "./conditional.ts";
 import type { DownloadHooks, DownloadPlan, Head, Outcome } from "./download-plan.ts";
 import type { Mirror, MirrorResponse } from "./ports.ts";
 import { Received } from "./received.ts";
+import type { SwarmSession } from "./swarm-session.ts";
 
 const MISMATCH = new AptP2pError("MISMATCH", "the mirror's file is not what the archive lists");
 
@@ -29,6 +32,13 @@ export class Download {
   readonly #plan: DownloadPlan;
   readonly #hooks: DownloadHooks;
   readonly #abort = new AbortController();
+  /** Ends the mirror's stream alone. */
+  #stream = new AbortController();
+  #session: SwarmSession | undefined;
+  /** Peers are asked once: who wanted the file and got a wrong one gets it from the mirror. */
+  #swarmTried = false;
+  /** Why the mirror's stream ended while peers were asked. */
+  #streamError: AptP2pError | undefined;
   #received: Received;
   #usesSink = true;
   readonly #readers = new Set<DownloadBody>();
@@ -101,7 +111,25 @@ export class Download {
   /** Ends the transfer; what has arrived stays in the sink. */
   abort(): void {
     this.#abort.abort();
+    this.#stream.abort();
+    this.#session?.close();
     this.#received.moved();
+  }
+
+  /** The swarm that brings it, while there is one. */
+  get session(): SwarmSession | undefined {
+    return this.#session;
+  }
+
+  /** Bytes of whole pieces for peers, wherever they are now → how many (0: not here). */
+  async readHeld(into: Uint8Array, position: number): Promise<number> {
+    if (position < this.#received.bytes) {
+      const end = Math.min(this.#received.bytes, position + into.length);
+      const bytes = await this.#received.read(position, end);
+      bytes.copy(into);
+      return bytes.length;
+    }
+    return (await this.#plan.sink.readHeld?.(into, position)) ?? 0;
   }
 
   /** Resolves when nobody is left; from then on nobody can join. Called after run(). */
@@ -198,7 +226,7 @@ export class Download {
     return undefined;
   }
 
-  /** One whole body, over as many connections as it takes. */
+  /** One whole body. */
   async #receive(): Promise<void> {
     const size = commonSize(this.#plan.accepted);
     if (this.#head === undefined && size !== undefined && this.#received.bytes === size) {
@@ -206,6 +234,75 @@ export class Download {
       this.#setHead({ status: 200, headers: {}, global: false }, size);
       return;
     }
+    const { swarm } = this.#plan;
+    if (swarm !== undefined && size !== undefined && !this.#swarmTried) {
+      this.#swarmTried = true;
+      if (await this.#fromSwarm(swarm(this.#received.bytes), size)) return;
+      // The mirror has just said why it cannot give it.
+      if (this.#streamError !== undefined && !this.#resumable()) throw this.#streamError;
+    }
+    await this.#fromMirror();
+  }
+
+  /** In order, from whoever has it → false: only the mirror is left, for all that is missing. */
+  async #fromSwarm(session: SwarmSession, size: number): Promise<boolean> {
+    this.#session = session;
+    try {
+      while (this.#received.bytes < size) {
+        const step = await session.next(this.#received.bytes);
+        if (isAborted(this.#abort.signal)) {
+          throw new AptP2pError("CLOSED", "nobody waits any more");
+        }
+        if (step.kind === "none") return false;
+        if (step.kind === "mirror") {
+          await this.#streamFor(session);
+          // An answer that cannot be the file is passed on, and nothing else counts.
+          if (!this.#provable) return true;
+          continue;
+        }
+        this.#setHead({ status: 200, headers: {}, global: false, peers: true }, size);
+        if (step.kind === "ahead") await this.#adopt(session, step.piece);
+        else for (const chunk of step.chunks) this.#keep(chunk);
+        if (this.#received.full) await this.#makeRoom(this.#abort.signal);
+      }
+      return true;
+    } finally {
+      this.#hooks.onSwarmEnd?.(session);
+      session.close();
+      this.#session = undefined;
+    }
+  }
+
+  /** A piece that was put aside takes its place. */
+  async #adopt(session: SwarmSession, piece: number): Promise<void> {
+    if (await this.#received.adopt(piece)) this.#wake();
+    else session.lost(piece);
+  }
+
+  /** The mirror's bytes until the swarm wants no more of them. */
+  async #streamFor(session: SwarmSession): Promise<void> {
+    this.#stream = new AbortController();
+    const { signal } = this.#stream;
+    session.streamStarts(() => this.#stream.abort());
+    try {
+      await this.#receiveOnce();
+    } catch (thrown) {
+      if (isAborted(this.#abort.signal)) throw thrown;
+      if (isAborted(signal)) return;
+      const broken = thrown instanceof AptP2pError && thrown.code !== "MISMATCH";
+      if (!broken || !(session.transfer.hopeful || this.#resumable())) throw thrown;
+      this.#streamError = thrown;
+      if (session.transfer.hopeful) session.streamFailed();
+      else await this.#fromMirror();
+    } finally {
+      session.streamEnds();
+    }
+  }
+
+  /** One whole body from the mirror, over as many connections as it takes. */
+  async #fromMirror(): Promise<void> {
+    this.#stream = new AbortController();
+    if (this.#abort.signal.aborted) this.#stream.abort();
     let failures = 0;
     for (;;) {
       const before = this.#received.bytes;
@@ -242,7 +339,7 @@ export class Download {
     }
     const response = await this.#mirror.fetch(
       { method: "GET", url: this.#plan.url, headers, urgent: this.#plan.urgent },
-      this.#abort.signal,
+      this.#stream.signal,
     );
     let skip: number | undefined;
     try {
@@ -265,6 +362,7 @@ export class Download {
    */
   #place(response: MirrorResponse, held: number): number | undefined {
     const { status, headers } = response;
+    this.#mirrorHead(response);
     if (held > 0 && status === 206 && this.#continues(headers, held)) {
       this.#setHead(
         { ...response, status: 200 },
@@ -299,7 +397,18 @@ export class Download {
     return range?.start === held && sameSize && headers["content-encoding"] === undefined;
   }
 
-  #setHead({ status, headers, global }: Omit<MirrorResponse, "body">, length?: number): void {
+  /** What the mirror says about a file that began with peers; or why it does not count. */
+  #mirrorHead({ status, headers, global }: MirrorResponse): void {
+    if (this.#session?.transfer.hopeful === true && status !== 200 && status !== 206) {
+      throw new AptP2pError("UPSTREAM", `the mirror answered ${status}; peers have the file`);
+    }
+    if (this.#head?.peers === true && status < 300) this.#head = { ...this.#head, headers, global };
+  }
+
+  #setHead(
+    { status, headers, global, peers }: Omit<MirrorResponse, "body"> & { peers?: true },
+    length?: number,
+  ): void {
     if (this.#head !== undefined) return;
     const { accepted } = this.#plan;
     // Another status, a coding on top or another size: the body cannot be what is expected, and
@@ -315,7 +424,7 @@ export class Download {
     }
     const implied = this.#provable && !this.#plan.suspect ? commonSize(accepted) : undefined;
     const sizeBytes = length ?? implied;
-    this.#head = { status, headers, sizeBytes, global };
+    this.#head = { status, headers, sizeBytes, global, ...(peers && { peers }) };
     for (const waiter of this.#headWaiters) waiter.resolve(this.#head);
     this.#headWaiters = [];
   }
@@ -323,7 +432,7 @@ export class Download {
   async #take(response: MirrorResponse, skipBytes: number): Promise<void> {
     const size = this.#head?.sizeBytes;
     let skip = skipBytes;
-    const { signal } = this.#abort;
+    const { signal } = this.#stream;
     for await (const piece of response.body) {
       if (isAborted(signal)) throw new AptP2pError("CLOSED", "nobody waits any more");
       this.#hooks.onReceived(piece.length);
@@ -332,6 +441,7 @@ export class Download {
       if (chunk.length === 0) continue;
       if (this.#received.bytes + chunk.length > (size ?? this.#mostBytes())) this.#tooMuch();
       this.#keep(chunk);
+      if (this.#session?.streamed(chunk, this.#received.bytes) === false) return;
       if (this.#received.full) await this.#makeRoom(signal);
     }
     if (size !== undefined && this.#received.bytes < size) {

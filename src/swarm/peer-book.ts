@@ -36,6 +36,8 @@ export class PeerBook {
   /** Not dropped, in the order in which they came. */
   #live: Peer[] = [];
   #asked = 0;
+  /** Somebody had given something before it was dropped. */
+  #proven = false;
 
   constructor(parts: BookParts) {
     this.#parts = parts;
@@ -65,6 +67,7 @@ export class PeerBook {
 
   drop(peer: Peer): void {
     peer.dropped = true;
+    if (peer.keptPieces > 0) this.#proven = true;
     this.#setHave(peer, undefined);
     this.#live = this.#live.filter((each) => each !== peer);
     const teller = peer.info.teller === undefined ? undefined : this.get(peer.info.teller);
@@ -189,13 +192,15 @@ export class PeerBook {
     return peer;
   }
 
-  /** Bytes a second of all that have given something; undefined: nobody has. */
+  /** Bytes a second of all that have given something and still do; undefined: nobody ever has. */
   rate(nowMs: number): number | undefined {
     let rate: number | undefined;
     for (const peer of this.#live) {
-      if (peer.keptPieces > 0) rate = (rate ?? 0) + (peer.meter.current(nowMs) ?? 0);
+      if (peer.keptPieces === 0) continue;
+      const works = peer.flights.size > 0 || nowMs >= peer.restUntilMs;
+      rate = (rate ?? 0) + (works ? (peer.meter.current(nowMs) ?? 0) : 0);
     }
-    return rate;
+    return this.#proven ? (rate ?? 0) : rate;
   }
 
   /** Those that want the file themselves, ourselves included. */

@@ -36,11 +36,15 @@ export interface TransferParts {
 }
 
 export interface TransferPlan {
+  /** Of the file, 64 hexadecimal digits: what the only piece of a small one must be. */
+  readonly sha256: Digest;
   readonly sizeBytes: number;
   /** Whether there is a mirror that has it. */
   readonly mirror: boolean;
   /** Bytes that are here already, in order from 0. */
   readonly position?: number;
+  /** Pieces beyond that are here as well, from an earlier run. */
+  readonly ahead?: readonly number[];
   /** Pieces beyond the next missing one that can be kept. */
   readonly lookaheadPieces?: number;
   /** How long the mirror may wait for peers at the start. */
@@ -76,6 +80,7 @@ export class Transfer {
   #closed = false;
   #streamWanted = false;
   #duplicateBytes = 0;
+  #ahead: number;
   /** When the last piece was kept. */
   #keptMs: number;
   #mirrorRestUntilMs = -Infinity;
@@ -90,8 +95,10 @@ export class Transfer {
     this.shape = shapeOf(plan.sizeBytes);
     this.#picker = new Picker(this.shape.pieces);
     this.#lists = new PieceLists(this.shape.pieces);
+    if (this.shape.pieces === 1) this.#lists.firstHand(0, plan.sha256);
     const { random, clock } = parts;
     this.#book = new PeerBook({ random, policy: this.#policy, picker: this.#picker });
+    this.#ahead = plan.lookaheadPieces ?? Infinity;
     this.#keptMs = clock.monotonicMs();
     this.#position = plan.position ?? 0;
     this.#startPosition = this.#position;
@@ -99,6 +106,7 @@ export class Transfer {
       this.#picker.hold(piece);
       if (piece === this.shape.pieces - 1) break;
     }
+    for (const piece of plan.ahead ?? []) this.#picker.hold(piece);
     this.#mirror = new MirrorUse(
       { policy: this.#policy, random },
       {
@@ -331,6 +339,27 @@ export class Transfer {
     this.#pump();
   }
 
+  /** SHA-256 of a held piece, if it has been computed. */
+  digestOf(piece: number): Digest | undefined {
+    return this.#deliveries.pieces.get(piece)?.digest;
+  }
+
+  /** No more than so many pieces beyond the next missing one can be kept from now on. */
+  limitAhead(pieces: number): void {
+    this.#ahead = Math.min(this.#ahead, pieces);
+  }
+
+  /** Whether the digest of a piece of the stream would tell anything. */
+  get comparesStream(): boolean {
+    return this.#lists.hasList;
+  }
+
+  /** A held piece is gone. */
+  lose(piece: number): void {
+    this.#picker.lose(piece);
+    this.#pump();
+  }
+
   /** Held pieces that must be forgotten: another list is in use now. Emptied by the call. */
   takeLost(): readonly number[] {
     return this.#lost.splice(0);
@@ -546,8 +575,7 @@ export class Transfer {
   }
 
   get #limit(): number {
-    const ahead = this.#plan.lookaheadPieces ?? Infinity;
-    return Math.min(this.shape.pieces, this.#picker.next + 1 + ahead);
+    return Math.min(this.shape.pieces, this.#picker.next + 1 + this.#ahead);
   }
 
   #request(): void {

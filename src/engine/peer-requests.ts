@@ -1,0 +1,198 @@
+/**
+ * Single questions to a peer, and what its answers are worth. Whatever it sends is a typed answer or
+ * a failure; nothing that it sends is read beyond what was asked for.
+ */
+import { AptP2pError } from "../base/errors.ts";
+import type { Hashes } from "../base/ports.ts";
+import type { Sha256 } from "../base/sha256.ts";
+import { second } from "../base/units.ts";
+import {
+  parseHave,
+  parseLoad,
+  parsePieceHashes,
+  parsePieceList,
+  parseSwarm,
+  wireBounds,
+} from "../swarm/peer-wire.ts";
+import type { PieceList } from "../swarm/piece-lists.ts";
+import { pieceEnd, pieceStart, type Shape } from "../swarm/shape.ts";
+import type { Offer } from "../swarm/transfer.ts";
+import type { Failure, Load, PeerState, PieceRequest } from "../swarm/types.ts";
+import { PieceIntake, type WholePiece } from "./piece-intake.ts";
+import type { PeerHttpResponse, PeerPort } from "./ports.ts";
+import type { PeerTarget } from "./swarm-session.ts";
+
+export interface PieceEvents {
+  /** The answer's head; `local`: the copy came from a private source. */
+  readonly offered: (offer: Offer & { readonly local?: boolean }) => "go" | "stop";
+  readonly received: (bytes: number) => void;
+  readonly whole: (piece: WholePiece) => void;
+}
+
+export interface PieceWork {
+  readonly events: PieceEvents;
+  readonly signal: AbortSignal;
+}
+
+interface Asked {
+  readonly to: PeerTarget;
+  readonly sha256: Sha256;
+}
+
+/** What ended it early; undefined: all pieces came. Rejects with AptP2pError UPSTREAM, CLOSED. */
+export async function askForPieces(
+  { peers, hashes }: { readonly peers: PeerPort; readonly hashes: Hashes },
+  what: Asked & { readonly shape: Shape; readonly request: PieceRequest },
+  { events, signal }: PieceWork,
+): Promise<Failure | undefined> {
+  const { shape, request } = what;
+  const start = pieceStart(request.piece);
+  const end = pieceEnd(shape, request.piece + request.count - 1);
+  const response = await send(
+    peers,
+    { ...what, path: "", headers: { range: `bytes=${start}-${end - 1}` } },
+    signal,
+  );
+  const { headers } = response;
+  const failure = failureOf(response) ?? wrongPart(response, { start, end, shape });
+  const offer = {
+    load: parseLoad(headers["apt-p2p-load"]),
+    claims: parsePieceHashes(headers["apt-p2p-pieces"], request.count),
+    have: parseHave(headers["apt-p2p-have"], shape.pieces),
+    local: headers["apt-p2p-scope"] === "local",
+  };
+  if (failure !== undefined || events.offered(offer) === "stop") {
+    discardBody(response);
+    return failure;
+  }
+  const intake = new PieceIntake(hashes, shape, request);
+  let left = end - start;
+  for await (const chunk of response.body) {
+    if (signal.aborted) return undefined;
+    left -= chunk.length;
+    if (left < 0) return { kind: "wrong", what: "more bytes than asked for" };
+    events.received(chunk.length);
+    for (const whole of intake.take(chunk)) events.whole(whole);
+  }
+  return intake.full ? undefined : { kind: "broken" };
+}
+
+/** Its state. Rejects with AptP2pError UPSTREAM, CLOSED. */
+export async function askForState(
+  peers: PeerPort,
+  what: Asked & { readonly seen: number | undefined; readonly waitMs: number },
+  signal: AbortSignal,
+): Promise<
+  { readonly state: PeerState; readonly load: Load | undefined } | { readonly failure: Failure }
+> {
+  const { seen, waitMs } = what;
+  const query = seen === undefined ? "" : `?seen=${seen}&wait=${waitMs}`;
+  const asked = { ...what, path: `/swarm${query}`, headers: {}, patienceMs: waitMs + 5 * second };
+  const response = await send(peers, asked, signal);
+  const body = await bodyOf(response, wireBounds.swarmBytes);
+  if ("failure" in body) return body;
+  const state = parseSwarm(body.bytes);
+  if (state === undefined) return { failure: { kind: "wrong", what: "an unreadable state" } };
+  return { state, load: parseLoad(response.headers["apt-p2p-load"]) };
+}
+
+/** Its list of pieces. Rejects with AptP2pError UPSTREAM, CLOSED. */
+export async function askForList(
+  { peers, hashes }: { readonly peers: PeerPort; readonly hashes: Hashes },
+  what: Asked & { readonly pieces: number },
+  signal: AbortSignal,
+): Promise<{ readonly list: PieceList } | { readonly failure: Failure }> {
+  const response = await send(peers, { ...what, path: "/pieces", headers: {} }, signal);
+  const body = await bodyOf(response, what.pieces * 32);
+  if ("failure" in body) return body;
+  const list = parsePieceList(body.bytes, what.pieces);
+  if (list === undefined) return { failure: { kind: "wrong", what: "a list of another length" } };
+  const id = Buffer.from(hashes.of(body.bytes)).toString("hex");
+  return { list: { id, hashes: list } };
+}
+
+/** Ends an answer whose body nobody wants: unread, it would keep its connection. */
+export function discardBody({ body }: { readonly body: AsyncIterable<Buffer> }): void {
+  body[Symbol.asyncIterator]()
+    .return?.()
+    .catch(() => undefined);
+}
+
+function send(
+  peers: PeerPort,
+  {
+    to,
+    sha256,
+    path,
+    headers,
+  }: Asked & {
+    readonly path: string;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly patienceMs?: number;
+  },
+  signal: AbortSignal,
+): Promise<PeerHttpResponse> {
+  return peers.send(
+    {
+      ...{ to: to.endpoint, near: to.near, method: "GET", headers },
+      path: `/~/sha256/${sha256}${path}`,
+    },
+    signal,
+  );
+}
+
+/** What an answer other than 200 and 206 means. */
+function failureOf({ status, headers }: PeerHttpResponse): Failure | undefined {
+  if (status === 404 || status === 403 || status === 416) return { kind: "missing" };
+  if (status === 503 || status === 429) {
+    const seconds = Number(headers["retry-after"] ?? "NaN");
+    const known = Number.isInteger(seconds) && seconds >= 0 && seconds <= 60;
+    return { kind: "busy", retryAfterMs: known ? seconds * second : undefined };
+  }
+  if (headers["content-encoding"] !== undefined) return { kind: "wrong", what: "a coding" };
+  return undefined;
+}
+
+/** Only a 206 with just these bytes will do. */
+function wrongPart(
+  { status, headers }: PeerHttpResponse,
+  {
+    start,
+    end,
+    shape,
+  }: { readonly start: number; readonly end: number; readonly shape: Shape },
+): Failure | undefined {
+  if (status !== 206) return { kind: "wrong", what: `status ${status} instead of 206` };
+  const expected = `bytes ${start}-${end - 1}/${shape.sizeBytes}`;
+  if (headers["content-range"] !== expected) return { kind: "wrong", what: "another range" };
+  const length = headers["content-length"];
+  if (length !== undefined && length !== `${end - start}`) {
+    return { kind: "wrong", what: "another length" };
+  }
+  return undefined;
+}
+
+async function bodyOf(
+  response: PeerHttpResponse,
+  mostBytes: number,
+): Promise<{ readonly bytes: Buffer } | { readonly failure: Failure }> {
+  const failure = failureOf(response);
+  if (failure !== undefined || response.status !== 200) {
+    discardBody(response);
+    const what = `status ${response.status} instead of 200`;
+    return { failure: failure ?? { kind: "wrong", what } };
+  }
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body) {
+    bytes += chunk.length;
+    if (bytes > mostBytes) return { failure: { kind: "wrong", what: "a body without end" } };
+    chunks.push(chunk);
+  }
+  return { bytes: Buffer.concat(chunks) };
+}
+
+/** Rejections other than these are faults of ours. */
+export function isPeerTrouble(thrown: unknown): thrown is AptP2pError {
+  return thrown instanceof AptP2pError;
+}

@@ -1,0 +1,387 @@
+/**
+ * Drives one transfer of the swarm for one download: moves the bytes that `Transfer` asks for, keeps
+ * the pieces that it accepts until their turn has come, and says from where the next bytes come.
+ */
+import { parseEndpoint, type Endpoint } from "../base/endpoint.ts";
+import { AptP2pError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
+import type { Counters } from "../base/counters.ts";
+import type { Clock, Hasher, Hashes, Random } from "../base/ports.ts";
+import type { Sha256 } from "../base/sha256.ts";
+import type { TransferRecord } from "../swarm/blame.ts";
+import { PieceMap } from "../swarm/piece-map.ts";
+import type { PieceList } from "../swarm/piece-lists.ts";
+import type { TransferPort } from "../swarm/ports.ts";
+import { pieceAt, pieceEnd, pieceStart } from "../swarm/shape.ts";
+import { mirrorSource, Transfer } from "../swarm/transfer.ts";
+import type { Failure, PeerInfo, PieceRequest } from "../swarm/types.ts";
+import { askForList, askForPieces, askForState, type PieceEvents } from "./peer-requests.ts";
+import { askMirrorForPieces } from "./mirror-pieces.ts";
+import type { WholePiece } from "./piece-intake.ts";
+import type { Mirror, PeerPort } from "./ports.ts";
+
+export interface SessionParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly hashes: Hashes;
+  readonly counters: Counters;
+  readonly peers: PeerPort;
+  readonly mirror: Mirror;
+  readonly isNear: (address: string) => boolean;
+}
+
+/** Where pieces wait that came before their turn; see cache/unfinished.ts. */
+export interface AheadStore {
+  putPiece(piece: number, chunks: readonly Buffer[]): boolean;
+  dropPiece(piece: number): void;
+}
+
+export interface SessionPlan {
+  readonly sha256: Sha256;
+  readonly sizeBytes: number;
+  /** Bytes that are here in order. */
+  readonly position: number;
+  /** Whole pieces beyond, from an earlier run. */
+  readonly ahead: readonly number[];
+  readonly store: AheadStore | undefined;
+  /** How the mirror is asked for single pieces; undefined: there is none. */
+  readonly mirror:
+    { readonly url: string; readonly headers: Readonly<Record<string, string>> } | undefined;
+  readonly patienceMs: number;
+  readonly sequential: boolean;
+}
+
+/** Where the next bytes in order are. */
+export type Step =
+  /** Here. */
+  | { readonly kind: "chunks"; readonly chunks: readonly Buffer[] }
+  /** In the ahead store: this piece. */
+  | { readonly kind: "ahead"; readonly piece: number }
+  /** The mirror is to be asked for them. */
+  | { readonly kind: "mirror" }
+  /** Nowhere: no peer is left, and not the mirror. */
+  | { readonly kind: "none" };
+
+export class SwarmSession implements TransferPort {
+  readonly sha256: Sha256;
+  readonly transfer: Transfer;
+  readonly #parts: SessionParts;
+  readonly #plan: SessionPlan;
+  readonly #flights = new Map<PieceRequest, AbortController>();
+  readonly #questions = new Set<AbortController>();
+  /** Pieces that are in no store: the next ones, or all that the disk does not take. */
+  readonly #kept = new Map<number, readonly Buffer[]>();
+  readonly #listeners = new Set<() => void>();
+  #wakeUp: (() => void) | undefined;
+  #woken = false;
+  #closed = false;
+  #stopStream: (() => void) | undefined;
+  #streamHasher: { readonly piece: number; readonly hasher: Hasher } | undefined;
+  #localScope = false;
+  #mirrorBytes = 0;
+  readonly #startedMs: number;
+  #firstPeerMs: number | undefined;
+
+  constructor(parts: SessionParts, plan: SessionPlan) {
+    this.sha256 = plan.sha256;
+    this.#parts = parts;
+    this.#plan = plan;
+    this.#startedMs = parts.clock.monotonicMs();
+    this.transfer = new Transfer(
+      { ...parts, port: this },
+      {
+        ...{ sha256: plan.sha256, sizeBytes: plan.sizeBytes, position: plan.position, ahead: plan.ahead },
+        ...{ mirror: plan.mirror !== undefined, patienceMs: plan.patienceMs },
+        sequential: plan.sequential,
+        ...(plan.store === undefined && { lookaheadPieces: limits.piecesInMemory }),
+      },
+    );
+  }
+
+  /** Bytes from peers only came from those whose copy may leave the own network. */
+  get publicPeers(): boolean {
+    return !this.#localScope;
+  }
+
+  get mirrorBytes(): number {
+    return this.#mirrorBytes;
+  }
+
+  /** Until the first piece of a peer was kept; undefined: none was. */
+  get firstPeerMs(): number | undefined {
+    return this.#firstPeerMs;
+  }
+
+  record(): TransferRecord {
+    return this.transfer.record();
+  }
+
+  /** Called when other pieces are held; the returned function ends that. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.transfer.close();
+    for (const abort of this.#questions) abort.abort();
+    for (const listener of this.#listeners) listener();
+    this.#listeners.clear();
+    this.#kept.clear();
+    this.#wake();
+  }
+
+  /** What is at `position`. Called by one reader, in order. */
+  async next(position: number): Promise<Step> {
+    for (;;) {
+      this.#woken = false;
+      if (this.#closed) return { kind: "none" };
+      this.transfer.consumed(position);
+      const piece = pieceAt(position);
+      if (this.transfer.held.has(piece)) return this.#heldStep(piece, position);
+      if (this.transfer.streamWanted) return { kind: "mirror" };
+      if (this.transfer.hopeless) return { kind: "none" };
+      await this.#change();
+    }
+  }
+
+  /** Bytes of a held piece that have not been put in order yet; undefined: they are elsewhere. */
+  waiting(piece: number): readonly Buffer[] | undefined {
+    return this.#kept.get(piece);
+  }
+
+  /** The mirror's stream runs from now on; `stop` ends it. */
+  streamStarts(stop: () => void): void {
+    this.#stopStream = stop;
+    this.#streamHasher = undefined;
+  }
+
+  /** A chunk of the stream was put in order, up to `position` → whether it shall go on. */
+  streamed(chunk: Buffer, position: number): boolean {
+    this.#mirrorBytes += chunk.length;
+    const held = this.transfer.held.count;
+    this.transfer.streamed(position, this.#streamDigest(chunk, position));
+    if (this.transfer.held.count !== held) this.#changed();
+    return this.transfer.streamWanted && !this.transfer.held.has(pieceAt(position));
+  }
+
+  streamEnds(): void {
+    this.#stopStream = undefined;
+  }
+
+  streamFailed(): void {
+    this.#stopStream = undefined;
+    this.transfer.streamFailed();
+  }
+
+  /** A piece could not be taken from the ahead store: it is fetched again. */
+  lost(piece: number): void {
+    this.transfer.lose(piece);
+  }
+
+  addPeers(peers: readonly PeerInfo[]): void {
+    if (!this.#closed) this.transfer.addPeers(peers);
+  }
+
+  searchEnded(): void {
+    if (!this.#closed) this.transfer.searchEnded();
+  }
+
+  tellList(teller: string, group: string, list: PieceList): void {
+    if (!this.#closed) this.transfer.tellList(teller, group, list);
+  }
+
+  // What the transfer wants done.
+
+  fetch(request: PieceRequest): void {
+    const abort = new AbortController();
+    this.#flights.set(request, abort);
+    this.#run(request, abort.signal)
+      .then((failure) => {
+        if (this.#flights.delete(request)) this.transfer.ended(request, failure);
+      })
+      .catch(() => {
+        // No connection, or it was cut: which of both does not matter.
+        if (this.#flights.delete(request)) this.transfer.ended(request, { kind: "broken" });
+      });
+  }
+
+  cancel(request: PieceRequest): void {
+    const abort = this.#flights.get(request);
+    this.#flights.delete(request);
+    abort?.abort();
+  }
+
+  askState(peer: string, seen: number | undefined, waitMs: number): void {
+    this.#ask(peer, async (to, signal) => {
+      const { sha256 } = this;
+      const answer = await askForState(this.#parts.peers, { to, sha256, seen, waitMs }, signal);
+      if ("failure" in answer) this.transfer.peerFailed(peer, answer.failure);
+      else this.transfer.peerState(peer, answer.state, answer.load);
+    });
+  }
+
+  askList(peer: string): void {
+    this.#ask(peer, async (to, signal) => {
+      const { shape } = this.transfer;
+      const { peers, hashes } = this.#parts;
+      const what = { to, sha256: this.sha256, pieces: shape.pieces };
+      const answer = await askForList({ peers, hashes }, what, signal);
+      if ("failure" in answer) this.transfer.peerFailed(peer, answer.failure);
+      else this.transfer.pieceList(peer, answer.list);
+    });
+  }
+
+  wake(): void {
+    for (const piece of this.transfer.takeLost()) {
+      this.#kept.delete(piece);
+      this.#plan.store?.dropPiece(piece);
+    }
+    if (!this.transfer.streamWanted) {
+      const stop = this.#stopStream;
+      this.#stopStream = undefined;
+      stop?.();
+    }
+    this.#wake();
+  }
+
+  #heldStep(piece: number, position: number): Step {
+    const chunks = this.#kept.get(piece);
+    if (chunks === undefined) return { kind: "ahead", piece };
+    this.#kept.delete(piece);
+    return { kind: "chunks", chunks: skipped(chunks, position - pieceStart(piece)) };
+  }
+
+  #run(request: PieceRequest, signal: AbortSignal): Promise<Failure | undefined> {
+    const { transfer } = this;
+    const events: PieceEvents = {
+      offered: (offer) => {
+        if (offer.local === true) this.#localScope = true;
+        return transfer.offered(request, offer);
+      },
+      received: (bytes) => transfer.progress(request, bytes),
+      whole: (whole) => this.#take(request, whole),
+    };
+    const { hashes, mirror, peers } = this.#parts;
+    const { shape } = transfer;
+    if (request.source === mirrorSource) {
+      const { mirror: asked } = this.#plan;
+      if (asked === undefined) throw new Error("there is no mirror to be asked");
+      return askMirrorForPieces({ mirror, hashes }, { ...asked, shape, request }, { events, signal });
+    }
+    const to = this.#endpoint(request.source);
+    const what = { to, sha256: this.sha256, shape, request };
+    return askForPieces({ peers, hashes }, what, { events, signal });
+  }
+
+  #take(request: PieceRequest, whole: WholePiece): void {
+    if (this.transfer.piece(request, whole.piece, whole.digest) === "dropped") return;
+    const { counters, clock } = this.#parts;
+    const bytes = pieceEnd(this.transfer.shape, whole.piece) - pieceStart(whole.piece);
+    if (request.source === mirrorSource) {
+      this.#mirrorBytes += bytes;
+      counters.add("engine.bytes.fromMirror", bytes);
+    } else {
+      this.#firstPeerMs ??= clock.monotonicMs() - this.#startedMs;
+      counters.add("engine.bytes.fromPeers", bytes);
+    }
+    this.#keep(whole);
+    this.#changed();
+  }
+
+  #keep({ piece, chunks }: WholePiece): void {
+    const { store } = this.#plan;
+    // The next one in order goes on at once.
+    const isNext = piece === pieceAt(this.transfer.position);
+    if (!isNext && store?.putPiece(piece, chunks) === true) return;
+    this.#kept.set(piece, chunks);
+    if (this.#kept.size > limits.piecesInMemory / 2) {
+      this.transfer.limitAhead(limits.piecesInMemory);
+    }
+  }
+
+  #ask(peer: string, ask: (to: PeerTarget, signal: AbortSignal) => Promise<void>): void {
+    const abort = new AbortController();
+    this.#questions.add(abort);
+    ask(this.#endpoint(peer), abort.signal)
+      .catch((thrown: unknown) => {
+        if (!(thrown instanceof AptP2pError)) throw thrown;
+        if (!this.#closed) this.transfer.peerFailed(peer, { kind: "broken" });
+      })
+      .finally(() => this.#questions.delete(abort));
+  }
+
+  #endpoint(text: string): PeerTarget {
+    const endpoint = parseEndpoint(text);
+    if (endpoint === undefined) throw new Error(`${text} is no endpoint`);
+    return { endpoint, near: this.#parts.isNear(endpoint.address) };
+  }
+
+  /** SHA-256 of the piece that ends at `position`, if it came whole by the stream and is of use. */
+  #streamDigest(chunk: Buffer, position: number): string | undefined {
+    const { transfer } = this;
+    if (!transfer.comparesStream) return undefined;
+    let from = position - chunk.length;
+    let digest: string | undefined;
+    while (from < position) {
+      const piece = pieceAt(from);
+      const end = Math.min(position, pieceEnd(transfer.shape, piece));
+      if (from === pieceStart(piece)) {
+        this.#streamHasher = { piece, hasher: this.#parts.hashes.start() };
+      }
+      const current = this.#streamHasher;
+      if (current?.piece === piece) {
+        const start = position - chunk.length;
+        current.hasher.update(chunk.subarray(from - start, end - start));
+        const whole = end === pieceEnd(transfer.shape, piece);
+        if (whole) digest = Buffer.from(current.hasher.digest()).toString("hex");
+        if (whole) this.#streamHasher = undefined;
+      }
+      from = end;
+    }
+    return digest;
+  }
+
+  #changed(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  #wake(): void {
+    this.#woken = true;
+    const wakeUp = this.#wakeUp;
+    this.#wakeUp = undefined;
+    wakeUp?.();
+  }
+
+  #change(): Promise<void> {
+    if (this.#woken) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#wakeUp = resolve;
+    });
+  }
+}
+
+export interface PeerTarget {
+  readonly endpoint: Endpoint;
+  readonly near: boolean;
+}
+
+/** A map of the pieces, for messages. */
+export function mapOf(pieces: readonly number[], count: number): PieceMap | undefined {
+  if (pieces.length === 0) return undefined;
+  const map = new PieceMap(count);
+  for (const piece of pieces) map.add(piece);
+  return map;
+}
+
+function skipped(chunks: readonly Buffer[], bytes: number): Buffer[] {
+  let left = bytes;
+  const rest: Buffer[] = [];
+  for (const chunk of chunks) {
+    if (left < chunk.length) rest.push(left > 0 ? chunk.subarray(left) : chunk);
+    left = Math.max(0, left - chunk.length);
+  }
+  return rest;
+}
