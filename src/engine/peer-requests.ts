@@ -2,7 +2,6 @@
  * Single questions to a peer, and what its answers are worth. Whatever it sends is a typed answer or
  * a failure; nothing that it sends is read beyond what was asked for.
  */
-import { AptP2pError } from "../base/errors.ts";
 import type { Hashes } from "../base/ports.ts";
 import type { Sha256 } from "../base/sha256.ts";
 import { second } from "../base/units.ts";
@@ -125,6 +124,7 @@ function send(
     sha256,
     path,
     headers,
+    patienceMs,
   }: Asked & {
     readonly path: string;
     readonly headers: Readonly<Record<string, string>>;
@@ -136,6 +136,7 @@ function send(
     {
       ...{ to: to.endpoint, near: to.near, method: "GET", headers },
       path: `/~/sha256/${sha256}${path}`,
+      ...(patienceMs !== undefined && { patienceMs }),
     },
     signal,
   );
@@ -156,11 +157,7 @@ function failureOf({ status, headers }: PeerHttpResponse): Failure | undefined {
 /** Only a 206 with just these bytes will do. */
 function wrongPart(
   { status, headers }: PeerHttpResponse,
-  {
-    start,
-    end,
-    shape,
-  }: { readonly start: number; readonly end: number; readonly shape: Shape },
+  { start, end, shape }: { readonly start: number; readonly end: number; readonly shape: Shape },
 ): Failure | undefined {
   if (status !== 206) return { kind: "wrong", what: `status ${status} instead of 206` };
   const expected = `bytes ${start}-${end - 1}/${shape.sizeBytes}`;
@@ -190,9 +187,4 @@ async function bodyOf(
     chunks.push(chunk);
   }
   return { bytes: Buffer.concat(chunks) };
-}
-
-/** Rejections other than these are faults of ours. */
-export function isPeerTrouble(thrown: unknown): thrown is AptP2pError {
-  return thrown instanceof AptP2pError;
 }

@@ -38,3 +38,28 @@ export interface Mirror {
 export interface DatagramPort {
   send(to: Endpoint, bytes: Uint8Array): void;
 }
+
+/** A request to another daemon of this kind. Header names are lower-case. */
+export interface PeerHttpRequest {
+  readonly to: Endpoint;
+  /** Of the own network: there a connection is made within a moment, or never. */
+  readonly near: boolean;
+  readonly method: "GET" | "HEAD" | "POST";
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array;
+  /** Until the answer's head; a default without it. */
+  readonly patienceMs?: number;
+}
+
+export interface PeerHttpResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** As that of a MirrorResponse. */
+  readonly body: AsyncIterable<Buffer>;
+}
+
+export interface PeerPort {
+  /** Rejects with AptP2pError: UPSTREAM for whatever goes wrong, CLOSED when `signal` aborts. */
+  send(request: PeerHttpRequest, signal: AbortSignal): Promise<PeerHttpResponse>;
+}

@@ -90,7 +90,12 @@ export class SwarmSession implements TransferPort {
     this.transfer = new Transfer(
       { ...parts, port: this },
       {
-        ...{ sha256: plan.sha256, sizeBytes: plan.sizeBytes, position: plan.position, ahead: plan.ahead },
+        ...{
+          sha256: plan.sha256,
+          sizeBytes: plan.sizeBytes,
+          position: plan.position,
+          ahead: plan.ahead,
+        },
         ...{ mirror: plan.mirror !== undefined, patienceMs: plan.patienceMs },
         sequential: plan.sequential,
         ...(plan.store === undefined && { lookaheadPieces: limits.piecesInMemory }),
@@ -269,7 +274,11 @@ export class SwarmSession implements TransferPort {
     if (request.source === mirrorSource) {
       const { mirror: asked } = this.#plan;
       if (asked === undefined) throw new Error("there is no mirror to be asked");
-      return askMirrorForPieces({ mirror, hashes }, { ...asked, shape, request }, { events, signal });
+      return askMirrorForPieces(
+        { mirror, hashes },
+        { ...asked, shape, request },
+        { events, signal },
+      );
     }
     const to = this.#endpoint(request.source);
     const what = { to, sha256: this.sha256, shape, request };

@@ -73,7 +73,7 @@ export const importTable: ImportTable = {
   dht: ["base", "krpc"],
   archive: ["base"],
   cache: ["base"],
-  swarm: ["base"],
+  swarm: ["base", "bencode"],
   config: ["base"],
   engine: ["base", "bencode", "krpc", "dht", "archive", "cache", "swarm", "config (T)"],
   io: ["base", "ports (T)"],
