@@ -201,4 +201,13 @@ export const limits = {
 
   /** Pieces that wait in memory where no disk takes them: 8 MiB for each download. */
   piecesInMemory: 16,
+
+  /** Files of which it is remembered who gave them; some 300 bytes each. */
+  rememberedSources: 256,
+
+  /** Downloads that peers spoiled, remembered until the true file is here; some KB each. */
+  unsolvedTransfers: 64,
+
+  /** A peer that lied about a whole file is not spoken to for so long; one with parts for a 24th. */
+  banMs: day,
 } as const;

@@ -19,6 +19,8 @@ import type { DownloadHooks, DownloadSink, Head, Outcome } from "./download-plan
 import type { Mirror } from "./ports.ts";
 import { storedBytes } from "./stored-bytes.ts";
 import type { Suspects } from "./suspects.ts";
+import type { Swarm } from "./swarm.ts";
+import type { SwarmSession } from "./swarm-session.ts";
 import { Unstored } from "./unstored.ts";
 
 export interface DownloadsComponents {
@@ -31,6 +33,8 @@ export interface DownloadsComponents {
   readonly counters: Counters;
   readonly documents: Documents;
   readonly suspects: Suspects;
+  /** undefined: nothing comes from peers. */
+  readonly swarm: Swarm | undefined;
 }
 
 export interface Wanted {
@@ -68,11 +72,28 @@ export interface DownloadSnapshot {
   readonly waiters: number;
 }
 
+/** Who gave the bytes of one file. */
+export interface FileSources {
+  readonly name: string;
+  readonly sha256: Sha256;
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
+  readonly mirrorBytes: number;
+  readonly peers: readonly { readonly peer: string; readonly bytes: number }[];
+  /** Pieces that were not what they should have been. */
+  readonly refused: number;
+  /** Why peers were given up. */
+  readonly dropped: Readonly<Record<string, string>>;
+  /** Until the first piece of a peer; undefined: none came. */
+  readonly firstPeerMs: number | undefined;
+}
+
 export class Downloads {
   readonly #components: DownloadsComponents;
   readonly #running = new Map<string, Promise<Running | undefined>>();
   readonly #live = new Set<Running>();
   readonly #ends = new Set<Promise<void>>();
+  readonly #sources: FileSources[] = [];
   #closed = false;
 
   constructor(components: DownloadsComponents) {
@@ -86,6 +107,17 @@ export class Downloads {
       sizeBytes: download.sizeBytes,
       waiters: download.waiters,
     }));
+  }
+
+  /** Of the last files, the newest last. */
+  sources(): readonly FileSources[] {
+    return this.#sources;
+  }
+
+  /** The download of this digest, if it runs. */
+  find(sha256: Sha256): Download | undefined {
+    for (const running of this.#live) if (running.sha256 === sha256) return running.download;
+    return undefined;
   }
 
   async close(): Promise<void> {
@@ -178,6 +210,7 @@ export class Downloads {
         urgent: isIndex(wanted.name),
         // An index that cannot be stored is read from memory: what it lists is needed all the same.
         collect: wanted.document || (sink.unfinished === undefined && isIndex(wanted.name)),
+        swarm: this.#swarm(wanted, sink.unfinished),
       },
     );
     let over = (): void => undefined;
@@ -203,6 +236,26 @@ export class Downloads {
       over();
     });
     return running;
+  }
+
+  /** Peers are asked for what is known and may be shared; not after a wrong body of that name. */
+  #swarm(
+    wanted: Wanted,
+    unfinished: Unfinished | undefined,
+  ): ((position: number) => SwarmSession) | undefined {
+    const { swarm, suspects } = this.#components;
+    const [expected, another] = wanted.expectations;
+    const sizeBytes = expected?.sizeBytes;
+    if (swarm === undefined || another !== undefined || sizeBytes === undefined) return undefined;
+    if (expected === undefined || sizeBytes === 0 || !swarm.worthwhile(sizeBytes)) return undefined;
+    if (wanted.headers["authorization"] !== undefined) return undefined;
+    if (suspects.has(wanted.name) || suspects.has(expected.sha256)) return undefined;
+    return (position) =>
+      swarm.open({
+        ...{ sha256: expected.sha256, sizeBytes, position, store: unfinished, sequential: true },
+        ahead: [...(unfinished?.aheadPieces ?? [])],
+        mirror: wanted.url === "" ? undefined : { url: wanted.url, headers: wanted.headers },
+      });
   }
 
   /** Where the bytes go: the store, or memory alone when it cannot take them. */
@@ -233,11 +286,21 @@ export class Downloads {
   }
 
   #hooks(wanted: Wanted, unfinished: Unfinished | undefined): DownloadHooks {
-    const { archive, store, suspects, counters, log } = this.#components;
+    const { archive, store, suspects, counters, log, swarm } = this.#components;
+    let session: SwarmSession | undefined;
     return {
+      onSwarmEnd: (ended) => {
+        session = ended;
+      },
       onReceived: (bytes) => counters.add("engine.bytes.fromMirror", bytes),
       onMismatch: (digest) => {
         const verdict = suspects.strike(wanted.name, digest);
+        const record = session?.record();
+        session = undefined;
+        const [expected] = wanted.expectations;
+        if (record !== undefined && record.bytes.size > 0 && expected !== undefined) {
+          swarm?.mismatch(expected.sha256, record);
+        }
         for (const { sha256 } of wanted.expectations) suspects.note(sha256);
         counters.add(`engine.mismatch.${verdict}`);
         log.warn("mirror.mismatch", { name: wanted.name, got: digest, verdict });
@@ -246,12 +309,15 @@ export class Downloads {
       onWhole: (sha256, head, collected) => {
         if (sha256 !== undefined) {
           counters.add("engine.download.proven");
+          const record = session?.record();
+          swarm?.proven(sha256, record);
+          this.#noteSources(wanted.name, sha256, session);
           unfinished?.commit(
             wanted.expectations.map((expectation) => expectation.sha256),
             {
               name: wanted.name,
-              scope: scopeOf(head),
-              origin: "mirror",
+              scope: scopeOf(head, session),
+              origin: (record?.bytes.size ?? 0) > 0 ? "peers" : "mirror",
               ...lastModified(head),
               ...mediaType(head),
             },
@@ -264,6 +330,28 @@ export class Downloads {
         }
       },
     };
+  }
+
+  /** Where the bytes of a proven file came from, for the log and the status. */
+  #noteSources(name: FileName, sha256: Sha256, session: SwarmSession | undefined): void {
+    if (session === undefined) return;
+    const { log, clock } = this.#components;
+    const { bytes, refused, dropped } = session.record();
+    const peers = [...bytes].sort((a, b) => b[1] - a[1]);
+    const source = {
+      ...{ name, sha256, atMs: clock.wallMs(), mirrorBytes: session.mirrorBytes },
+      peers: peers.map(([peer, count]) => ({ peer, bytes: count })),
+      ...{ refused: refused.length, dropped: Object.fromEntries(dropped) },
+      firstPeerMs: session.firstPeerMs,
+    };
+    this.#sources.push(source);
+    if (this.#sources.length > limits.rememberedSources) this.#sources.shift();
+    if (peers.length === 0) return;
+    log.info("peers.gave", {
+      ...{ name, fromMirror: session.mirrorBytes, refused: refused.length },
+      fromPeers: peers.reduce((sum, [, count]) => sum + count, 0),
+      peers: peers.map(([peer, count]) => `${peer}=${count}`).join(" "),
+    });
   }
 
   #learnDocument(wanted: Wanted, head: Head, bytes: Buffer): void {
@@ -376,7 +464,11 @@ function unprovenKey({ url, headers }: Wanted): string {
 }
 
 /** What may never be shared beyond the own network: private answers and private mirrors. */
-function scopeOf(head: Head): "public" | "local" {
+function scopeOf(head: Head, session: SwarmSession | undefined): "public" | "local" {
+  // The mirror was not asked: peers know from where the file came.
+  if (head.peers === true && Object.keys(head.headers).length === 0) {
+    return session?.publicPeers === true ? "public" : "local";
+  }
   const control = head.headers["cache-control"] ?? "";
   return !head.global || /\b(private|no-store)\b/i.test(control) ? "local" : "public";
 }

@@ -72,6 +72,8 @@ export class SwarmSession implements TransferPort {
   /** Pieces that are in no store: the next ones, or all that the disk does not take. */
   readonly #kept = new Map<number, readonly Buffer[]>();
   readonly #listeners = new Set<() => void>();
+  #onFound: () => void = () => undefined;
+  #onClosed: () => void = () => undefined;
   #wakeUp: (() => void) | undefined;
   #woken = false;
   #closed = false;
@@ -121,6 +123,16 @@ export class SwarmSession implements TransferPort {
     return this.transfer.record();
   }
 
+  /** Called once, when the first piece of a peer has been kept. */
+  whenFound(found: () => void): void {
+    this.#onFound = found;
+  }
+
+  /** Called once. */
+  whenClosed(closed: () => void): void {
+    this.#onClosed = closed;
+  }
+
   /** Called when other pieces are held; the returned function ends that. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
@@ -135,6 +147,7 @@ export class SwarmSession implements TransferPort {
     for (const listener of this.#listeners) listener();
     this.#listeners.clear();
     this.#kept.clear();
+    this.#onClosed();
     this.#wake();
   }
 
@@ -293,7 +306,10 @@ export class SwarmSession implements TransferPort {
       this.#mirrorBytes += bytes;
       counters.add("engine.bytes.fromMirror", bytes);
     } else {
-      this.#firstPeerMs ??= clock.monotonicMs() - this.#startedMs;
+      if (this.#firstPeerMs === undefined) {
+        this.#firstPeerMs = clock.monotonicMs() - this.#startedMs;
+        this.#onFound();
+      }
       counters.add("engine.bytes.fromPeers", bytes);
     }
     this.#keep(whole);

@@ -1,0 +1,147 @@
+/**
+ * The swarm as downloads see it: opens a session for each file that peers may have, finds the peers
+ * for it, and in the end has those banned that lied.
+ */
+import { parseEndpoint } from "../base/endpoint.ts";
+import { BoundedMap } from "../base/bounded-map.ts";
+import { errorText } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
+import type { Log } from "../base/ports.ts";
+import type { Sha256 } from "../base/sha256.ts";
+import type { Bans } from "../swarm/bans.ts";
+import { liarsOf, truthOf, type TransferRecord } from "../swarm/blame.ts";
+import type { Patience } from "../swarm/patience.ts";
+import type { Finder } from "./finder.ts";
+import { SwarmSession, type SessionParts, type SessionPlan } from "./swarm-session.ts";
+
+export interface SwarmComponents extends SessionParts {
+  readonly log: Log;
+  readonly finder: Finder;
+  readonly bans: Bans;
+  readonly patience: Patience;
+  /** SHA-256 of all pieces of a whole file of the store; undefined: it is not there. */
+  readonly pieceHashes: (sha256: Sha256) => Promise<Buffer | undefined>;
+  /** Says in the DHT that a part of the file is here, or is not any more. */
+  readonly announce: {
+    readonly unfinished: (sha256: Sha256, sizeBytes: number) => void;
+    readonly ended: (sha256: Sha256) => void;
+  };
+}
+
+export type SwarmPlan = Omit<SessionPlan, "patienceMs">;
+
+/** How long a liar is not spoken to; one that had only parts may have been deceived itself. */
+const banWholeMs = limits.banMs;
+const banPartMs = limits.banMs / 24;
+
+export class Swarm {
+  readonly #parts: SwarmComponents;
+  readonly #live = new Map<Sha256, SwarmSession>();
+  /** Who brought a wrong file, until it is known what is right. */
+  readonly #unsolved = new BoundedMap<Sha256, TransferRecord>(limits.unsolvedTransfers);
+
+  constructor(parts: SwarmComponents) {
+    this.#parts = parts;
+  }
+
+  /** Whether a session may be of use: a short file is over before peers would be found by chance. */
+  worthwhile(sizeBytes: number): boolean {
+    return sizeBytes > limits.pieceBytes || this.#parts.finder.known;
+  }
+
+  /** The session of a file under way. */
+  session(sha256: Sha256): SwarmSession | undefined {
+    return this.#live.get(sha256);
+  }
+
+  sessions(): Iterable<SwarmSession> {
+    return this.#live.values();
+  }
+
+  /** Starts one; it ends with `over`. */
+  open(plan: SwarmPlan): SwarmSession {
+    const { finder, bans, patience, clock, counters, announce } = this.#parts;
+    const { sha256, sizeBytes } = plan;
+    const nowMs = clock.monotonicMs();
+    const hopeful = finder.hopeful(sha256, sizeBytes);
+    const patienceMs = hopeful ? patience.allow(nowMs) : 0;
+    const wait = hopeful ? patience.began(nowMs) : undefined;
+    const session = new SwarmSession(this.#parts, { ...plan, patienceMs });
+    counters.add("swarm.sessions");
+    this.#live.set(sha256, session);
+    const search = finder.find(sha256, sizeBytes, {
+      peers: (peers) => {
+        session.addPeers(peers.filter(({ endpoint }) => !bans.banned(endpoint.address)));
+      },
+      list: (teller, group, list) => session.tellList(teller, group, list),
+      done: () => session.searchEnded(),
+    });
+    session.whenFound(() => {
+      if (wait !== undefined) patience.ended(wait, true, clock.monotonicMs());
+    });
+    session.whenClosed(() => {
+      search.cancel();
+      if (this.#live.get(sha256) === session) this.#live.delete(sha256);
+      if (wait !== undefined) patience.ended(wait, false, clock.monotonicMs());
+    });
+    if (sizeBytes > limits.pieceBytes) announce.unfinished(sha256, sizeBytes);
+    session.transfer.start();
+    return session;
+  }
+
+  /** The file of this record has the right digest: whoever said or sent something else is named. */
+  proven(sha256: Sha256, record: TransferRecord | undefined): void {
+    const { finder } = this.#parts;
+    if (record !== undefined) {
+      this.#ban(record, truthOf(record));
+      const liars = new Set(liarsOf(record, truthOf(record)).map(({ source }) => source));
+      for (const source of record.bytes.keys()) {
+        const endpoint = parseEndpoint(source);
+        if (endpoint !== undefined && !liars.has(source)) finder.useful(endpoint);
+      }
+    }
+    this.#solve(sha256);
+  }
+
+  /** A body that is not the file has come with the help of peers; who lied will be known later. */
+  mismatch(sha256: Sha256, record: TransferRecord): void {
+    this.#parts.counters.add("swarm.mismatch");
+    this.#unsolved.set(sha256, record);
+  }
+
+  /** It was fetched elsewhere, or given up. */
+  ended(sha256: Sha256): void {
+    this.#parts.announce.ended(sha256);
+  }
+
+  close(): void {
+    for (const session of [...this.#live.values()]) session.close();
+  }
+
+  #solve(sha256: Sha256): void {
+    const record = this.#unsolved.get(sha256);
+    if (record === undefined) return;
+    this.#unsolved.delete(sha256);
+    const { pieceHashes, log } = this.#parts;
+    pieceHashes(sha256)
+      .then((hashes) => {
+        if (hashes === undefined) return;
+        this.#ban(record, (piece) => {
+          const hash = hashes.subarray(piece * 32, piece * 32 + 32);
+          return hash.length === 32 ? hash.toString("hex") : undefined;
+        });
+      })
+      .catch((thrown: unknown) => log.warn("blame.failed", { error: errorText(thrown) }));
+  }
+
+  #ban(record: TransferRecord, truth: (piece: number) => string | undefined): void {
+    const { bans, log, counters } = this.#parts;
+    for (const { source, why, whole } of liarsOf(record, truth)) {
+      const endpoint = parseEndpoint(source);
+      if (endpoint === undefined) continue;
+      counters.add(`swarm.liars.${why}`);
+      log.warn("peer.lied", { peer: source, what: why, whole });
+      bans.ban(endpoint.address, `wrong ${why}`, whole ? banWholeMs : banPartMs);
+    }
+  }
+}
