@@ -301,6 +301,9 @@ export class Download {
 
   /** One whole body from the mirror, over as many connections as it takes. */
   async #fromMirror(): Promise<void> {
+    if (this.#plan.url === "") {
+      throw new AptP2pError("UPSTREAM", "no peer that has this file can be reached");
+    }
     this.#stream = new AbortController();
     if (this.#abort.signal.aborted) this.#stream.abort();
     let failures = 0;

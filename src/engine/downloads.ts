@@ -47,6 +47,8 @@ export interface Wanted {
   readonly document: boolean;
   /** First byte that the client wants. */
   readonly start: number;
+  /** All of it is wanted, whatever the client has: it is not left to the mirror's Range. */
+  readonly whole?: true;
 }
 
 export interface Running {
@@ -154,7 +156,8 @@ export class Downloads {
   /** Whether a request is served well by a download that another one has started. */
   #welcome(running: Running, wanted: Wanted): boolean {
     const same = running.authorization === wanted.headers["authorization"];
-    const fits = same && running.download.joinable(0) && !this.#far(running, wanted.start);
+    const far = wanted.whole !== true && this.#far(running, wanted.start);
+    const fits = same && running.download.joinable(0) && !far;
     return fits && (originOf(running.url) === originOf(wanted.url) || !this.#foreign(running));
   }
 
@@ -192,7 +195,7 @@ export class Downloads {
     const { clock, hashes, mirror, suspects, counters } = this.#components;
     const sink = await this.#sink(wanted);
     // Far from the beginning, with little of it here: the mirror's own Range serves this client.
-    if (wanted.start - sink.bytes.heldBytes > limits.pieceBytes) {
+    if (wanted.whole !== true && wanted.start - sink.bytes.heldBytes > limits.pieceBytes) {
       await sink.unfinished?.suspend();
       return undefined;
     }
@@ -394,6 +397,7 @@ export class Downloads {
       if (outcome.kind === "unproven" && usesSink) await running.download.left();
       const beginning = outcome.kind === "failed" || !usesSink;
       // Whoever asks from now on must not find this one's file still open; so it ends first.
+      if (running.sha256 !== undefined) this.#components.swarm?.ended(running.sha256);
       if (beginning && running.sha256 !== undefined) await unfinished?.suspend();
       else await unfinished?.discard();
       forget();

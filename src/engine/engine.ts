@@ -27,6 +27,7 @@ import {
 } from "./headers.ts";
 import type { Mirror } from "./ports.ts";
 import { Suspects } from "./suspects.ts";
+import type { Swarm } from "./swarm.ts";
 import { hostOf, urlOf } from "./target.ts";
 import type { Answer, ClientRequest, Origin, Target } from "./types.ts";
 
@@ -40,6 +41,8 @@ export interface EngineComponents {
   readonly clock: Clock;
   readonly log: Log;
   readonly counters: Counters;
+  /** undefined: nothing comes from peers. */
+  readonly swarm?: Swarm | undefined;
 }
 
 export interface EngineSettings {
@@ -78,7 +81,13 @@ export class Engine {
       ...components,
       documents: this.#documents,
       suspects: this.#suspects,
+      swarm: components.swarm,
     });
+  }
+
+  /** All downloads, for those who serve their beginnings, or want a file by its digest. */
+  get transfers(): Downloads {
+    return this.#downloads;
   }
 
   /** Downloads under way, for status. */
@@ -260,7 +269,8 @@ export class Engine {
         running.download.leave();
         return copy ?? (await this.#download(request, name, work));
       }
-      return this.#fromDownload(request, running, head, shared ? "shared" : "mirror");
+      const source = head.peers === true ? "peers" : "mirror";
+      return this.#fromDownload(request, running, head, shared ? "shared" : source);
     } catch (thrown) {
       running.download.leave();
       if (signal.aborted || !document || !this.#settings.serveStale) throw thrown;

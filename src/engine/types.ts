@@ -27,6 +27,8 @@ export type Origin =
   | "cache"
   /** A mirror, and into the store once proven. */
   | "mirror"
+  /** Peers, at least its first bytes, and into the store once proven. */
+  | "peers"
   /** A download that another request had started. */
   | "shared"
   /** A mirror, unproven: passed on as apt would have got it. */
