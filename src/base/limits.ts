@@ -202,6 +202,12 @@ export const limits = {
   /** Pieces that wait in memory where no disk takes them: 8 MiB for each download. */
   piecesInMemory: 16,
 
+  /** Pieces of all downloads that came before their turn and wait for the disk. */
+  aheadWaitingBytes: 32 * MiB,
+
+  /** Downloads under way that the DHT is told of: each costs a look-up and some stores. */
+  announcedDownloads: 256,
+
   /** Files of which it is remembered who gave them; some 300 bytes each. */
   rememberedSources: 256,
 

@@ -34,6 +34,8 @@ export class Growing {
       hashes,
       clock,
       create: (path) => files.create(path),
+      createList: (sha) => files.create(room.layout.pieces(sha)),
+      removeList: (sha) => this.#removeList(sha),
       savePrefix: (file, proofs) => this.#savePrefix(file, proofs),
       commit: (file, sha256, meta) => this.#commit(file, sha256, meta),
       ended: (file, how) => this.#ended(file, how),
@@ -120,10 +122,15 @@ export class Growing {
     // Files without a record that stem from an earlier boot were removed when the store opened.
     const sameBoot = record === undefined || record.bootId === files.bootId();
     const file = await files.create(start.path);
+    const list = await files.open(this.#room.layout.pieces(key));
     try {
-      const resumed = await resumePrefix(hashes, file, sizeBytes, { record, sameBoot });
+      // With pieces beyond its end the beginning is no longer than what is recorded of it.
+      const trust = { record, sameBoot: sameBoot && list === undefined };
+      const resumed = await resumePrefix(hashes, file, sizeBytes, trust);
       const { sizeBytes: foundBytes } = await file.facts();
-      if (foundBytes !== resumed.heldBytes) await file.truncate(resumed.heldBytes);
+      if (list === undefined && foundBytes !== resumed.heldBytes) {
+        await file.truncate(resumed.heldBytes);
+      }
       claim.written(resumed.heldBytes);
       counters.add("cache.resumed");
       counters.add("cache.resumedBytes", resumed.heldBytes);
@@ -132,6 +139,11 @@ export class Growing {
         log.warn("prefix-damaged", { sha256: key, foundBytes, heldBytes: resumed.heldBytes });
       }
       const unfinished = this.#new({ ...start, resumed: { file, ...resumed } });
+      await list?.close();
+      if (list !== undefined) {
+        await unfinished.resumeAhead(await files.create(this.#room.layout.pieces(key)));
+        counters.add("cache.resumedPieces", [...unfinished.aheadPieces].length);
+      }
       // What is proven in this boot counts from now on in this boot.
       if (record !== undefined) await this.#savePrefix(unfinished, resumed.proofs.all);
       return unfinished;
@@ -232,9 +244,13 @@ export class Growing {
     if (how === "released") return;
     const { components, leftovers } = this.#room;
     const { key, path, writtenBytes } = file;
+    const aheadBytes = [...file.aheadPieces].length * limits.pieceBytes;
     if (key === undefined) await components.files.remove(path);
-    else if (how === "suspended" && writtenBytes > 0) {
-      leftovers.add(key, { sizeBytes: writtenBytes, touchedMs: components.clock.wallMs() });
+    else if (how === "suspended" && (writtenBytes > 0 || aheadBytes > 0)) {
+      leftovers.add(key, {
+        sizeBytes: writtenBytes + aheadBytes,
+        touchedMs: components.clock.wallMs(),
+      });
       components.counters.add("cache.suspended");
     } else {
       await this.#remove(key, path);
@@ -242,8 +258,16 @@ export class Growing {
     if (key !== undefined) this.#running.delete(key);
   }
 
+  async #removeList(sha: Sha256): Promise<void> {
+    const { components, layout } = this.#room;
+    await components.files.remove(layout.pieces(sha)).catch((error: unknown) => {
+      components.log.warn("remove-failed", { path: layout.pieces(sha), error: errorText(error) });
+    });
+  }
+
   async #remove(key: Sha256, path: string): Promise<void> {
     const { shelf, components } = this.#room;
+    await this.#removeList(key);
     await shelf.removeFile(key, path).catch((error: unknown) => {
       components.log.warn("remove-failed", { path, error: errorText(error) });
     });

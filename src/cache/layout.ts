@@ -1,5 +1,7 @@
 import type { Sha256 } from "../base/sha256.ts";
 
+export const piecesSuffix = ".pieces";
+
 /**
  * Where the store's files are: whole ones in `sha256/ab/abcdef…`, unfinished ones in `partial/`
  * under the digest that they shall have, others in `partial/` under names that are no digests.
@@ -26,6 +28,11 @@ export class Layout {
 
   part(sha: Sha256): string {
     return `${this.partial}/${sha}`;
+  }
+
+  /** Which pieces beyond its beginning an unfinished file has. */
+  pieces(sha: Sha256): string {
+    return `${this.part(sha)}${piecesSuffix}`;
   }
 
   /** A new path for bytes without a known digest. */

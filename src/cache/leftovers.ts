@@ -1,6 +1,6 @@
 import { parseSha256, type Sha256 } from "../base/sha256.ts";
 import type { Files, KeyValue, KeyValueChange } from "../base/storage.ts";
-import type { Layout } from "./layout.ts";
+import { piecesSuffix, type Layout } from "./layout.ts";
 import { keys } from "./records.ts";
 
 export interface Leftover {
@@ -59,8 +59,14 @@ export class Leftovers {
     isHeld: (sha: Sha256) => boolean,
   ): Promise<void> {
     const sameBoot = kv.get(keys.boot) === files.bootId();
+    const lists: string[] = [];
     for (const { name, directory } of await files.list(layout.partial)) {
       if (directory) continue;
+      // Its fate is that of the file beside which it lies.
+      if (name.endsWith(piecesSuffix)) {
+        lists.push(name);
+        continue;
+      }
       const path = `${layout.partial}/${name}`;
       const sha = parseSha256(name);
       const facts = sha === undefined ? undefined : await files.facts(path);
@@ -71,6 +77,11 @@ export class Leftovers {
       } else {
         await files.remove(path);
       }
+    }
+    for (const name of lists) {
+      const sha = parseSha256(name.slice(0, -piecesSuffix.length));
+      if (sha === undefined || !this.#known.has(sha))
+        await files.remove(`${layout.partial}/${name}`);
     }
     const changes: KeyValueChange[] = [];
     for await (const [key] of kv.range(keys.parts)) {

@@ -44,7 +44,10 @@ async function dropVanished(
   for await (const [key, text] of components.kv.range(keys.offers)) {
     if (signal.aborted) return;
     const path = key.slice(keys.offers.length);
-    const offered = directories.some((directory) => path.startsWith(withSlash(directory)));
+    const sharedSha = decodeOffer(text)?.sha256;
+    const shared = sharedSha !== undefined && shelf.table.get(sharedSha)?.shared === true;
+    const offered =
+      shared || directories.some((directory) => path.startsWith(withSlash(directory)));
     if (offered && (await components.files.facts(path)) !== undefined) continue;
     shelf.table.alsoWrite({ key, value: undefined });
     const known = decodeOffer(text);

@@ -42,6 +42,7 @@ export class RecordTable {
   /** Grows with every change. */
   #changes = 0;
   #writing: Promise<void> = Promise.resolve();
+  #onChange: (sha: Sha256) => void = () => undefined;
   readonly #totals = { ownedFiles: 0, ownedBytes: 0, offeredFiles: 0, offeredBytes: 0 };
 
   private constructor(tools: RecordTools) {
@@ -80,10 +81,18 @@ export class RecordTable {
 
   put(sha: Sha256, record: FileRecord): void {
     this.#change(sha, record);
+    this.#onChange(sha);
   }
 
   drop(sha: Sha256): void {
-    if (this.#untouched(sha) !== undefined) this.#change(sha, undefined);
+    if (this.#untouched(sha) === undefined) return;
+    this.#change(sha, undefined);
+    this.#onChange(sha);
+  }
+
+  /** `listener` hears of every record that is put or dropped, and looks for itself. */
+  watch(listener: (sha: Sha256) => void): void {
+    this.#onChange = listener;
   }
 
   /** Notes a use; written with the next flush, lost without harm. */

@@ -18,6 +18,7 @@ export const keys = {
   intent: (sha: Sha256) => `cache!intent!${sha}`,
   offers: "cache!offer!",
   offer: (path: string) => `cache!offer!${path}`,
+  pieces: (sha: Sha256) => `cache!pieces!${sha}`,
   boot: "cache!boot",
 } as const;
 
@@ -62,7 +63,8 @@ export function decodeFile(text: string): FileRecord | undefined {
   if (!Array.isArray(names) || !names.every((name) => typeof name === "string")) return undefined;
   if (![lastModified, contentType, path].every(isOptionalText)) return undefined;
   if (scope !== "public" && scope !== "local") return undefined;
-  if (origin !== "mirror" && origin !== "import" && origin !== "offer") return undefined;
+  if (typeof origin !== "string" || !origins.has(origin)) return undefined;
+  if (fields["shared"] !== undefined && fields["shared"] !== true) return undefined;
   return fields as unknown as FileRecord;
 }
 
@@ -102,6 +104,8 @@ export function decodeOffer(text: string): OfferRecord | undefined {
   if (sha256 === undefined || !isCount(sizeBytes) || !isNumber(mtimeMs)) return undefined;
   return { sha256, sizeBytes, mtimeMs };
 }
+
+const origins: ReadonlySet<string> = new Set(["mirror", "peers", "import", "offer"]);
 
 function parse(text: string): Record<string, unknown> | undefined {
   try {

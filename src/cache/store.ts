@@ -12,6 +12,8 @@ import { Leftovers } from "./leftovers.ts";
 import { withName } from "./names.ts";
 import { scanOffers } from "./offers.ts";
 import { RecordTable } from "./record-table.ts";
+import { PieceHashes } from "./piece-hashes.ts";
+import { shareFile, unshare } from "./share.ts";
 import { Shelf, type OpenedFile } from "./shelf.ts";
 import { automaticQuota, Space } from "./space.ts";
 import type {
@@ -42,6 +44,7 @@ export class Store {
   readonly #room: Room;
   readonly #space: Space;
   readonly #growing: Growing;
+  readonly #pieceHashes: PieceHashes;
   readonly #ending = new AbortController();
   #background: Promise<void> = Promise.resolve();
   #scanning: Promise<void> | undefined;
@@ -67,6 +70,7 @@ export class Store {
       { directory: settings.directory, quotaBytes, keepFreeBytes: settings.keepFreeBytes },
     );
     this.#growing = new Growing(room, this.#space);
+    this.#pieceHashes = new PieceHashes(room);
   }
 
   /**
@@ -192,6 +196,26 @@ export class Store {
   ): Promise<ImportResult> {
     const work = { onProgress, signal: this.#until(signal) };
     return importFiles(this.#room, this.#space, paths, work);
+  }
+
+  /** The SHA-256 of each piece of a whole file, 32 bytes each; undefined: it is not held. */
+  pieceHashes(sha: Sha256): Promise<Buffer | undefined> {
+    return this.#pieceHashes.of(sha);
+  }
+
+  /** `listener` hears of files that come, go or change. There is one. */
+  watch(listener: (sha: Sha256) => void): void {
+    this.#room.shelf.table.watch(listener);
+  }
+
+  /** Offers a file to others where it is, whatever lists it; see share.ts. */
+  share(path: string, onProgress: OnProgress, signal: AbortSignal): Promise<StoredFile> {
+    return shareFile(this.#room, path, onProgress, this.#until(signal));
+  }
+
+  /** It is not offered any more because somebody said so. Rejects STORAGE. */
+  unshare(sha: Sha256): Promise<void> {
+    return unshare(this.#room, sha);
   }
 
   /** Looks for new, changed and vanished files in the offered directories; see offers.ts. */

@@ -26,7 +26,9 @@ export interface StoredFile {
   readonly lastModified?: string;
   readonly contentType?: string;
   readonly scope: Scope;
-  readonly origin: "mirror" | "import" | "offer";
+  readonly origin: "mirror" | "peers" | "import" | "offer";
+  /** It is offered to others although no index lists it: somebody said so. */
+  readonly shared?: true;
 }
 
 /** What is known about a file when it is committed. */
@@ -35,7 +37,8 @@ export interface FileMeta {
   readonly lastModified?: string;
   readonly contentType?: string;
   readonly scope: Scope;
-  readonly origin: "mirror" | "import";
+  readonly origin: "mirror" | "peers" | "import";
+  readonly shared?: true;
 }
 
 export interface StoreComponents {

@@ -1,8 +1,9 @@
-import { AptP2pError } from "../base/errors.ts";
+import { AptP2pError, errorText } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import type { Clock, Hasher, Hashes } from "../base/ports.ts";
 import { sha256FromBytes, type Sha256 } from "../base/sha256.ts";
 import type { OpenFile } from "../base/storage.ts";
+import { AheadPieces } from "./ahead.ts";
 import { PrefixProofs } from "./prefix-proofs.ts";
 import type { PrefixProof } from "./records.ts";
 import type { Claim } from "./space.ts";
@@ -15,6 +16,10 @@ export interface UnfinishedHost {
   readonly clock: Clock;
   /** Creates the file, or opens the one that is there. */
   readonly create: (path: string) => Promise<OpenFile>;
+  /** Opens or creates the list of pieces of this digest. */
+  readonly createList: (sha: Sha256) => Promise<OpenFile>;
+  /** It is not needed any more. Never rejects. */
+  readonly removeList: (sha: Sha256) => Promise<void>;
   /** Records a prefix that the file has, or with no proofs that it has none; never rejects. */
   readonly savePrefix: (file: Unfinished, proofs: readonly PrefixProof[]) => Promise<void>;
   /**
@@ -46,7 +51,8 @@ type State = "growing" | "committed" | "suspended" | "discarded" | "released";
 /**
  * A file that is being received: hashed as it comes, written behind, readable as far as written.
  *
- * Rules: bytes come in order from 0; exactly one of commit+release, suspend and discard ends it.
+ * Rules: bytes come in order from 0, or as whole pieces that wait until the others have come to them
+ * (`putPiece`, `takePiece`, which does not append them: the caller does); exactly one of commit+release, suspend and discard ends it.
  * A failure of the disk never throws here: it is shown as `failure`, and hashing goes on.
  */
 export class Unfinished {
@@ -65,6 +71,7 @@ export class Unfinished {
   #saving: Promise<void> | undefined;
   #savedBytes: number;
   #savedMs: number;
+  readonly #ahead: AheadPieces | undefined;
 
   /** For the store; others get one from `begin` or `spool`. */
   constructor(host: UnfinishedHost, start: UnfinishedStart) {
@@ -87,6 +94,47 @@ export class Unfinished {
       needs,
       start.resumed && { file: start.resumed.file, writtenBytes: start.resumed.heldBytes },
     );
+    const { key, sizeBytes } = start;
+    if (key === undefined || sizeBytes === undefined) return;
+    this.#ahead = new AheadPieces({
+      ...{ hashes: host.hashes, sizeBytes, file: () => this.#queue.file() },
+      list: () => host.createList(key),
+      reach: (endBytes) => start.claim.reach(endBytes),
+      failed: (error) => this.#queue.fail(storageError(error)),
+    });
+  }
+
+  /** Pieces beyond what is held. */
+  get aheadPieces(): Iterable<number> {
+    return this.#ahead ?? [];
+  }
+
+  /** For the store: what an earlier run had of them. Rejects STORAGE. */
+  async resumeAhead(list: OpenFile): Promise<void> {
+    await this.#ahead?.load(list, this.#heldBytes);
+  }
+
+  /**
+   * Keeps a whole piece whose turn has not come; the caller has verified it. False: it cannot be
+   * kept, since the disk fails or is too slow.
+   */
+  putPiece(piece: number, chunks: readonly Buffer[]): boolean {
+    if (this.#state !== "growing" || this.failure !== undefined) return false;
+    return this.#ahead?.put(piece, chunks) === true;
+  }
+
+  dropPiece(piece: number): void {
+    this.#ahead?.drop(piece);
+  }
+
+  /** A kept piece, for appending it; undefined: it is not here any more. Never rejects. */
+  async takePiece(piece: number): Promise<Buffer | undefined> {
+    return this.#ahead?.take(piece).catch(() => undefined);
+  }
+
+  /** Bytes of kept pieces → how many; 0: they are not here. Rejects STORAGE. */
+  async readAhead(into: Uint8Array, position: number): Promise<number> {
+    return (await this.#ahead?.read(into, position)) ?? 0;
   }
 
   /** Contiguous bytes received, all hashed; the last of them may wait for the disk. */
@@ -158,6 +206,7 @@ export class Unfinished {
     this.#heldBytes = 0;
     this.#savedBytes = 0;
     this.#digest = undefined;
+    await this.#ahead?.clear();
     const reset = this.#queue.reset();
     await this.#saving;
     if (this.key !== undefined) await this.#host.savePrefix(this, []);
@@ -169,6 +218,7 @@ export class Unfinished {
     if (this.#state !== "growing") return;
     if (this.key === undefined) return this.discard();
     this.#state = "suspended";
+    await this.#ahead?.close();
     await this.#queue.flushed();
     await this.#saving;
     await this.#host.savePrefix(this, this.#proofs.within(this.#queue.writtenBytes));
@@ -202,6 +252,8 @@ export class Unfinished {
 
   /** For the commit: all bytes are in the file, and nothing else will touch its record. */
   async settle(): Promise<OpenFile> {
+    await this.#ahead?.close();
+    if (this.key !== undefined) await this.#host.removeList(this.key);
     await this.#queue.flushed();
     await this.#saving;
     if (this.failure !== undefined) throw this.failure;
@@ -215,6 +267,7 @@ export class Unfinished {
 
   async #end(how: "suspended" | "discarded" | "released"): Promise<void> {
     try {
+      await this.#ahead?.close();
       await this.#queue.close();
     } finally {
       await this.#host.ended(this, how);
@@ -260,4 +313,9 @@ export class Unfinished {
   #assertGrowing(what: string): void {
     if (this.#state !== "growing") throw new Error(`a ${this.#state} file is ${what}`);
   }
+}
+
+function storageError(error: unknown): AptP2pError {
+  if (error instanceof AptP2pError) return error;
+  return new AptP2pError("STORAGE", `cannot write: ${errorText(error)}`, { cause: error });
 }

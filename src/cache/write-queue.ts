@@ -19,6 +19,7 @@ export interface WriteQueueNeeds {
 export class WriteQueue {
   readonly #needs: WriteQueueNeeds;
   #file: OpenFile | undefined;
+  #opening: Promise<OpenFile> | undefined;
   #chunks: Buffer[] = [];
   #queuedBytes = 0;
   #inFlightBytes = 0;
@@ -61,9 +62,13 @@ export class WriteQueue {
     return this.#waitBelow(1);
   }
 
-  /** The file, created if nothing has been written yet. Call when nothing waits. */
+  /** The file, created if nothing has been written yet. */
   async file(): Promise<OpenFile> {
-    this.#file ??= await this.#needs.open();
+    if (this.#file !== undefined) return this.#file;
+    this.#opening ??= this.#needs.open().finally(() => {
+      this.#opening = undefined;
+    });
+    this.#file = await this.#opening;
     return this.#file;
   }
 

@@ -15,6 +15,8 @@ export type Invocation =
       readonly command: Command;
       readonly operands: readonly string[];
       readonly flags: ReadonlySet<CommandFlag["name"]>;
+      /** Of flags that take one. */
+      readonly values: ReadonlyMap<CommandFlag["name"], string>;
       /** Of `--config`. */
       readonly configFile: string | undefined;
       /** Options of the table by flag name. */
@@ -49,6 +51,11 @@ export function parseArguments(words: readonly string[]): Invocation {
 
   const operands = positionals.slice(command.name.split(" ").length);
   const flags = new Set(command.flags.map((flag) => flag.name).filter((name) => given.has(name)));
+  const values = new Map<CommandFlag["name"], string>();
+  for (const { name } of command.flags) {
+    const value = given.get(name);
+    if (value !== undefined) values.set(name, value);
+  }
   const message = wrongUse(command, { operands, given });
   if (message !== undefined) return { kind: "usage", message };
   const settings: Record<string, string> = {};
@@ -56,7 +63,8 @@ export function parseArguments(words: readonly string[]): Invocation {
     const value = given.get(flag);
     if (value !== undefined) settings[flag] = value;
   }
-  return { kind: "run", command, operands, flags, configFile: given.get("config"), settings };
+  const configFile = given.get("config");
+  return { kind: "run", command, operands, flags, values, configFile, settings };
 }
 
 function switches(): Switches {
@@ -66,8 +74,9 @@ function switches(): Switches {
     const type = value === undefined ? "boolean" : "string";
     known[name] = short === undefined ? { type } : { type, short };
   }
-  for (const flag of commands.flatMap((command) => command.flags)) {
-    known[flag.name] = { type: "boolean" };
+  for (const { name, short, value } of commands.flatMap((command) => command.flags)) {
+    const type = value === undefined ? "boolean" : "string";
+    known[name] = short === undefined ? { type } : { type, short };
   }
   return known;
 }
@@ -92,11 +101,17 @@ function wrongOption(
   if (known[name]?.type === "boolean") {
     return value === undefined ? undefined : `${rawName} takes no value`;
   }
-  const accepted = optionRows.find((row) => row.flag === name)?.option.kind.accepted ?? "a file";
-  if (value === undefined || (inlineValue === false && value.startsWith("-"))) {
+  const accepted = acceptedBy(name);
+  if (value === undefined || (inlineValue === false && /^-./.test(value))) {
     return `${rawName} needs a value: ${accepted}`;
   }
   return undefined;
+}
+
+function acceptedBy(name: string): string {
+  const option = optionRows.find((row) => row.flag === name)?.option.kind.accepted;
+  const flag = commands.flatMap(({ flags }) => flags).find((each) => each.name === name)?.value;
+  return option ?? flag ?? "a file";
 }
 
 function findCommand(positionals: readonly string[]): Command | undefined {

@@ -4,6 +4,8 @@ export type CommandName =
   | "daemon"
   | "status"
   | "why"
+  | "get"
+  | "share"
   | "lookup"
   | "dht status"
   | "dht walk"
@@ -26,14 +28,22 @@ export interface Command {
   readonly text: string;
 }
 
-/** A flag of single commands; it takes no value. */
+/** A flag of single commands. */
 export interface CommandFlag {
-  readonly name: "json" | "all" | "hops" | "dht-only";
+  readonly name: "json" | "all" | "hops" | "dht-only" | "sha256" | "output" | "seed-until";
+  readonly short?: string;
+  /** What stands for its value in help; undefined: it takes none. */
+  readonly value?: string;
   readonly help: string;
 }
 
 const none = { synopsis: "", min: 0, max: 0 };
 const json: CommandFlag = { name: "json", help: "print JSON for programs" };
+const seedUntil: CommandFlag = {
+  name: "seed-until",
+  value: "idle|RATIO|TIME",
+  help: "stay and share: until nobody has asked for 30 s (idle), as often as RATIO (2x), or for TIME (10m)",
+};
 const jsonLines: CommandFlag = { name: "json", help: "print one JSON object per line" };
 
 export const commands: readonly Command[] = [
@@ -59,6 +69,29 @@ export const commands: readonly Command[] = [
     flags: [json],
     summary: "explain what a URL must contain, who says so, and whether it is held",
     text: "URL is the mirror's, or the one that apt asks this daemon for.",
+  },
+  {
+    name: "get",
+    operands: { synopsis: "URL|sha256:HEX", min: 1, max: 1 },
+    flags: [
+      { name: "sha256", value: "HEX", help: "what the file must be, where no index tells" },
+      {
+        name: "output",
+        short: "o",
+        value: "FILE",
+        help: "where it goes; - is standard output, in order while it arrives",
+      },
+      seedUntil,
+    ],
+    summary: "fetch any file with a known digest from peers, and from its URL",
+    text: "URL may name a file that an index lists, or any file if --sha256 is given; sha256:HEX comes from peers alone. Without --output the file gets the last part of its name, in this directory. An interrupted download goes on where it ended. What is fetched is shared with others as long as the store keeps it, unless --seed-until says for how long.",
+  },
+  {
+    name: "share",
+    operands: { synopsis: "FILE…", min: 1, max: Infinity },
+    flags: [seedUntil],
+    summary: "offer files to others, and print how they get them",
+    text: "The files are read where they are, by the daemon, whose user needs the permission to; they must not change. Without --seed-until they are offered as long as they are there. apt-p2p cache clean HEX withdraws one.",
   },
   {
     name: "lookup",
@@ -149,6 +182,8 @@ export const commonFlags = [
 
 /** `apt-p2p cache clean [--all] [--json] [NAME]` */
 export function synopsis(command: Command): string {
-  const flags = command.flags.map((flag) => `[--${flag.name}]`);
+  const flags = command.flags.map(({ name, value }) =>
+    value === undefined ? `[--${name}]` : `[--${name}=${value}]`,
+  );
   return ["apt-p2p", command.name, ...flags, command.operands.synopsis].join(" ").trimEnd();
 }

@@ -46,6 +46,18 @@ export class Control {
     if (rest.trim() !== "") yield parseJson(rest);
   }
 
+  /** A file as it comes, with what the daemon says of it (header fields). */
+  async file(question: Question): Promise<{
+    readonly facts: Readonly<Record<string, string | undefined>>;
+    readonly body: AsyncIterable<Buffer>;
+  }> {
+    const answer = await this.#open(question);
+    const facts = Object.fromEntries(
+      Object.entries(answer.headers).map(([name, value]) => [name, value?.toString()]),
+    );
+    return { facts, body: buffersOf(answer) };
+  }
+
   async #open(question: Question): Promise<IncomingMessage> {
     let failure: unknown;
     for (const socket of this.#sockets) {
@@ -125,6 +137,18 @@ async function readAll(answer: IncomingMessage): Promise<string> {
     if (text.length > limits.controlAnswerBytes) throw tooLong();
   }
   return text;
+}
+
+async function* buffersOf(answer: IncomingMessage): AsyncGenerator<Buffer, void> {
+  try {
+    for await (const chunk of answer) yield chunk as Buffer;
+  } catch (error) {
+    if (error instanceof AptP2pError) throw error;
+    const advice = "ask for it again, it goes on where it ended";
+    throw new AptP2pError("UPSTREAM", `the file could not be had to its end; ${advice}`, {
+      cause: error,
+    });
+  }
 }
 
 /** The body; a connection that breaks in the middle is a daemon that has gone. */

@@ -34,6 +34,10 @@ process.stdout.write("", () => process.stderr.write("", () => process.exit(statu
 function output(stream: NodeJS.WriteStream): Output {
   return {
     write: (text) => void stream.write(text),
+    writeBytes: (bytes) =>
+      new Promise((resolve) => {
+        stream.write(bytes, () => resolve());
+      }),
     isTerminal: stream.isTTY,
     get columns() {
       // 0 where the terminal does not say.

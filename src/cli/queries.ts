@@ -12,6 +12,7 @@ export interface Query {
   readonly control: Control;
   readonly operands: readonly string[];
   readonly flags: ReadonlySet<CommandFlag["name"]>;
+  readonly values: ReadonlyMap<CommandFlag["name"], string>;
   readonly world: World;
 }
 

@@ -18,6 +18,7 @@ import { Control } from "./control.ts";
 import { dhtWalk, showDht, showLookup } from "./dht-commands.ts";
 import { exitCodeOf, exitCodes } from "./exit-codes.ts";
 import { commandHelp, programHelp } from "./help.ts";
+import { getFile, shareFiles } from "./get-command.ts";
 import { loadConfig } from "./load-config.ts";
 import { showStatus, showWhy } from "./queries.ts";
 import type { Query } from "./queries.ts";
@@ -66,6 +67,8 @@ const handlers: Readonly<Record<CommandName, Handler>> = {
   daemon: startDaemon,
   status: query(showStatus),
   why: query(showWhy),
+  get: query(getFile),
+  share: query(shareFiles),
   lookup: query(showLookup),
   "dht status": query(showDht),
   "dht walk": query(dhtWalk),
@@ -119,6 +122,7 @@ function query(ask: (query: Query) => Promise<number>): Handler {
       control: new Control(controlSockets(config, settings, world)),
       operands: run.operands,
       flags: run.flags,
+      values: run.values,
       world,
     });
 }

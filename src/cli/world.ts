@@ -2,6 +2,8 @@
 
 export interface Output {
   readonly write: (text: string) => void;
+  /** Resolves when more can be taken. */
+  readonly writeBytes: (bytes: Uint8Array) => Promise<void>;
   readonly isTerminal: boolean;
   /** Width of the terminal. */
   readonly columns: number;

@@ -77,9 +77,6 @@ function allowWarnings({ proxy: { allow, bind } }: Config): string[] {
   if (allow.length > 0 && onlyLoopback) {
     messages.push("no other machine can connect, since bind has loopback addresses only");
   }
-  if (allow.length === 0 && !onlyLoopback) {
-    messages.push("other machines can connect, since bind has more than loopback, but are refused");
-  }
   if (allow.some(({ prefixLength }) => prefixLength === 0)) {
     messages.push("whoever reaches this port may use this machine as a proxy");
   }

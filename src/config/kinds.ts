@@ -113,6 +113,32 @@ export const size: Kind<number, "Bytes"> = {
   suffix: "Bytes",
 };
 
+/** A part of the day by the machine's clock; it may go over midnight. */
+export interface Hours {
+  /** Minutes since midnight: 0 to 1439. */
+  readonly fromMinute: number;
+  /** Exclusive, 0 to 1440; before `fromMinute`: on the next day. */
+  readonly untilMinute: number;
+}
+
+/** `HH:MM-HH:MM`; 24:00 is the end of the day. */
+export const hours: Kind<Hours, ""> = {
+  parse: (text) => {
+    const match = /^(\d{1,2}):([0-5]\d) ?- ?(\d{1,2}):([0-5]\d)$/.exec(text);
+    if (match === null) return /^\d{1,2} ?- ?\d{1,2}$/.test(text) ? { hint: "with minutes" } : {};
+    const [fromHour = 0, from = 0, untilHour = 0, until = 0] = match.slice(1).map(Number);
+    const fromMinute = fromHour * 60 + from;
+    const untilMinute = untilHour * 60 + until;
+    if (fromMinute >= dayMinutes || untilMinute > dayMinutes) return {};
+    return fromMinute === untilMinute ? {} : { value: { fromMinute, untilMinute } };
+  },
+  accepted: "hours of the day as HH:MM-HH:MM, such as 22:00-06:30",
+  placeholder: "HH:MM-HH:MM",
+  suffix: "",
+};
+
+const dayMinutes = 24 * 60;
+
 /** One fixed word beside the values of another kind. */
 export function orWord<V, S extends UnitSuffix, const W extends string>(
   word: W,

@@ -5,7 +5,7 @@
  *
  * Defaults are texts in the file's syntax and go through the same parser as everybody else's.
  */
-import { boolean, duration, integer, list, oneOf, orWord, path, size } from "./kinds.ts";
+import { boolean, duration, hours, integer, list, oneOf, orWord, path, size } from "./kinds.ts";
 import type { Kind, UnitSuffix } from "./kinds.ts";
 import { address, host, hostAndPort, network, networkName } from "./network-kinds.ts";
 
@@ -57,9 +57,9 @@ export const options = {
     }),
     bind: option({
       kind: list(address),
-      default: "127.0.0.1, ::1",
+      default: "0.0.0.0, ::",
       help: "addresses on which to listen",
-      text: "An address of a family that this machine does not have is skipped, unless none is left.",
+      text: "Other machines get nothing here but what peers may have of each other, unless allow names them. With loopback addresses alone nothing is given to other machines. An address of a family that this machine does not have is skipped, unless none is left.",
     }),
     allow: option({
       kind: list(network),
@@ -77,7 +77,7 @@ export const options = {
       kind: integer(1, 65536),
       default: "512",
       help: "most client connections at once",
-      text: "Further ones are closed at once.",
+      text: "For each address in bind; further ones are closed at once. Machines that are not allowed hold at most half of them.",
     }),
   },
   mirror: {
@@ -228,6 +228,56 @@ export const options = {
       text: "Smaller ones come from the mirror before a look-up has ended.",
     }),
   },
+  peers: {
+    upload_rate: option({
+      kind: orWord("unlimited", size),
+      default: "1MB",
+      help: "bytes per second to all peers beyond the own network",
+      text: "With 0 they get nothing. The own network is what this machine is attached to, and private addresses.",
+    }),
+    upload_rate_per_peer: option({
+      kind: orWord("unlimited", size),
+      default: "unlimited",
+      help: "bytes per second to one peer beyond the own network",
+      text: "All of them together have upload_rate.",
+    }),
+    lan_upload_rate: option({
+      kind: orWord("unlimited", size),
+      default: "unlimited",
+      help: "bytes per second to all peers of the own network",
+      text: "With 0 they get nothing.",
+    }),
+    upload_slots: option({
+      kind: integer(1, 1024),
+      default: "16",
+      help: "most uploads at once",
+      text: "Twice as many wait for their turn; whoever comes then is told that this daemon is busy. A quarter of the slots is for the own network alone.",
+    }),
+    upload_slots_per_peer: option({
+      kind: integer(1, 64),
+      default: "4",
+      help: "most uploads to one peer at once",
+      text: "A peer is an IPv4 address, or beyond the own network an IPv6 network of length 64.",
+    }),
+    upload_hours: option({
+      kind: orWord("always", hours),
+      default: "always",
+      help: "when peers beyond the own network get anything",
+      text: "By the machine's clock and time zone. 22:00-06:30 goes over midnight. What is under way at its end is cut.",
+    }),
+    upload_month: option({
+      kind: orWord("unlimited", size),
+      default: "unlimited",
+      help: "most bytes in a calendar month beyond the own network",
+      text: "Counted across restarts. When they are used up, only the own network gets anything until the month ends.",
+    }),
+    neighbours: option({
+      kind: list(hostAndPort),
+      default: "",
+      help: "machines to ask like those found on the local network",
+      text: "For networks that multicast does not cross. All addresses of a name are asked.",
+    }),
+  },
   log: {
     level: option({
       kind: oneOf(["debug", "info", "warn", "error"]),
@@ -255,6 +305,7 @@ export const sectionTitles: Readonly<Record<keyof Options, string>> = {
   archive: "Where it learns what a file must be",
   store: "What it keeps",
   dht: "The distributed hash table",
+  peers: "What it gives to others, and takes from them",
   log: "What it says",
 };
 

@@ -5,7 +5,7 @@
 import type { Counters } from "../base/counters.ts";
 import { familyOf } from "../base/endpoint.ts";
 import type { Endpoint, Family } from "../base/endpoint.ts";
-import { idFromText, idText, keyOf, randomNodeId } from "../base/node-id.ts";
+import { idFromText, idText, keyOf, randomNodeId, sameId } from "../base/node-id.ts";
 import type { NodeId } from "../base/node-id.ts";
 import type { Clock, Hashes, Random } from "../base/ports.ts";
 import type { Sha256 } from "../base/sha256.ts";
@@ -15,8 +15,8 @@ import type { WalkProgress, WalkResult } from "../dht/walk.ts";
 import { decodeMessage } from "../krpc/decode.ts";
 import { encodeMessage } from "../krpc/encode.ts";
 import type { Message } from "../krpc/message.ts";
-import { encodeFileValue } from "../krpc/value.ts";
-import type { FileValue } from "../krpc/value.ts";
+import { encodeFileValue, encodePieceList, parseValue, pieceListKey } from "../krpc/value.ts";
+import type { FileValue, PieceList } from "../krpc/value.ts";
 import { DhtFamily } from "./dht-family.ts";
 import type { Serving } from "./dht-gate.ts";
 import { lookupPeers } from "./dht-lookup.ts";
@@ -159,6 +159,43 @@ export class DhtService {
     const bytes = encodeFileValue(value);
     const taken = this.families.map((family) => family.publish(key, bytes));
     return taken.every(Boolean) ? "published" : "tooMany";
+  }
+
+  /** Publishes the hashes of a file's pieces under a key of their own; it stays until it is renewed no more. */
+  publishPieces(list: PieceList): void {
+    if (this.#settings.share === "none") return;
+    const key = pieceListKey(this.#with.hashes, list);
+    const bytes = encodePieceList(list);
+    for (const family of this.families) family.publish(key, bytes);
+  }
+
+  /** The list that is stored under this key, if somebody has it; `done` is called once, later. */
+  lookupPieces(key: NodeId, done: (list: PieceList | undefined) => void): LookupHandle {
+    const { hashes, clock } = this.#with;
+    let found: PieceList | undefined;
+    const searched = this.families.filter(({ node }) => node.table.size > 0);
+    let left = searched.length;
+    if (left === 0) return { cancel: clock.after(0, () => done(undefined)) };
+    const handles = searched.map(({ node }) =>
+      node.lookup(key, {
+        values: (values) => {
+          for (const { value } of values) {
+            const parsed = parseValue(value);
+            // Whoever stored it, its hash is its key.
+            if (parsed.kind !== "pieces" || !sameId(pieceListKey(hashes, parsed.list), key)) continue;
+            found ??= parsed.list;
+          }
+        },
+        done: () => {
+          if (--left === 0) done(found);
+        },
+      }),
+    );
+    return {
+      cancel: () => {
+        for (const handle of handles) handle.cancel();
+      },
+    };
   }
 
   withdraw(sha256: Sha256): void {

@@ -21,6 +21,7 @@ import { DownloadBody } from "./download-body.ts";
 import { parseContentRange } from "./conditional.ts";
 import type { DownloadHooks, DownloadPlan, Head, Outcome } from "./download-plan.ts";
 import type { Mirror, MirrorResponse } from "./ports.ts";
+import { pieceStart } from "../swarm/shape.ts";
 import { Received } from "./received.ts";
 import type { SwarmSession } from "./swarm-session.ts";
 
@@ -129,7 +130,7 @@ export class Download {
       bytes.copy(into);
       return bytes.length;
     }
-    return (await this.#plan.sink.readHeld?.(into, position)) ?? 0;
+    return (await this.#plan.sink.readAhead?.(into, position)) ?? 0;
   }
 
   /** Resolves when nobody is left; from then on nobody can join. Called after run(). */
@@ -275,8 +276,9 @@ export class Download {
 
   /** A piece that was put aside takes its place. */
   async #adopt(session: SwarmSession, piece: number): Promise<void> {
-    if (await this.#received.adopt(piece)) this.#wake();
-    else session.lost(piece);
+    const bytes = await this.#plan.sink.takePiece?.(piece);
+    if (bytes === undefined) session.lost(piece);
+    else this.#keep(bytes.subarray(this.#received.bytes - pieceStart(piece)));
   }
 
   /** The mirror's bytes until the swarm wants no more of them. */

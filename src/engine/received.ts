@@ -19,10 +19,10 @@ export interface Sink {
   drained(): Promise<void>;
   read(into: Uint8Array, position: number): Promise<number>;
   digest(): Sha256;
-  /** The piece at the end of what is held, put aside before, takes its place → its bytes from there. */
-  adopt?(piece: number): Promise<Buffer | undefined>;
-  /** Bytes of what is held or put aside → how many; 0: not here. */
-  readHeld?(into: Uint8Array, position: number): Promise<number>;
+  /** A piece that was put aside before its turn; undefined: it is not here. */
+  takePiece?(piece: number): Promise<Buffer | undefined>;
+  /** Bytes of pieces put aside → how many; 0: not here. */
+  readAhead?(into: Uint8Array, position: number): Promise<number>;
 }
 
 interface WindowChunk {
@@ -55,17 +55,6 @@ export class Received {
     this.#windowBytes += bytes.length;
     this.#sink.append(bytes);
     this.#trim();
-  }
-
-  /** See Sink.adopt → whether the piece was there. */
-  async adopt(piece: number): Promise<boolean> {
-    const position = this.#sink.heldBytes;
-    const bytes = await this.#sink.adopt?.(piece);
-    if (bytes === undefined) return false;
-    this.#window.push({ position, bytes });
-    this.#windowBytes += bytes.length;
-    this.#trim();
-    return true;
   }
 
   /** Whether the producer should wait (see room) before it appends more. */

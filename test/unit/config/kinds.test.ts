@@ -4,6 +4,7 @@ import { describe, it } from "mocha";
 import {
   boolean,
   duration,
+  hours,
   integer,
   list,
   oneOf,
@@ -103,6 +104,25 @@ describe("orWord()", () => {
     assert.equal(read(kind, "Auto"), "auto");
     assert.equal(read(kind, "1kB"), 1000);
     assert.equal(read(kind, "automatic"), refused);
+  });
+});
+
+describe("hours", () => {
+  it("takes a part of the day, also over midnight", () => {
+    const cases = {
+      "22:00-06:30": { fromMinute: 1320, untilMinute: 390 },
+      "0:00 - 24:00": { fromMinute: 0, untilMinute: 1440 },
+      "9:05-9:06": { fromMinute: 545, untilMinute: 546 },
+    };
+    for (const [text, value] of Object.entries(cases)) {
+      assert.deepEqual(read(hours, text), value, text);
+    }
+  });
+  it("refuses what is no part of a day", () => {
+    for (const text of ["", "22:00", "24:00-1:00", "1:00-24:01", "1:60-2:00", "3:00-3:00", "-"]) {
+      assert.equal(read(hours, text), refused, text);
+    }
+    assert.deepEqual(hours.parse("22-6"), { hint: "with minutes" });
   });
 });
 

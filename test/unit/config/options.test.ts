@@ -17,7 +17,7 @@ describe("options", () => {
   });
   it("have the defaults of the design for root", () => {
     assert.deepEqual(defaults({ isRoot: true }), {
-      proxy: { port: 9977, bind: ["127.0.0.1", "::1"], allow: [], hosts: [], maxConnections: 512 },
+      proxy: { port: 9977, bind: ["0.0.0.0", "::"], allow: [], hosts: [], maxConnections: 512 },
       mirror: {
         httpsHosts: [],
         allowUpstreams: [],
@@ -44,6 +44,16 @@ describe("options", () => {
         lanDiscovery: true,
         share: "fresh",
         lookupMinSizeBytes: 65_536,
+      },
+      peers: {
+        uploadRateBytes: 1_000_000,
+        uploadRatePerPeerBytes: "unlimited",
+        lanUploadRateBytes: "unlimited",
+        uploadSlots: 16,
+        uploadSlotsPerPeer: 4,
+        uploadHours: "always",
+        uploadMonthBytes: "unlimited",
+        neighbours: [],
       },
       log: { level: "info", requests: true },
     });

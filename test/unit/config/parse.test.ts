@@ -185,6 +185,6 @@ describe("settingsText()", () => {
     assert.match(text, /^port = 80 +# \/etc\/x\.conf:2$/m);
     assert.match(text, /^level = warn +# environment APT_P2P_LOG_LEVEL$/m);
     assert.match(text, /^quota = 0 +# command line --quota$/m);
-    assert.match(text, /^bind = 127\.0\.0\.1, ::1 +# default$/m);
+    assert.match(text, /^bind = 0\.0\.0\.0, :: +# default$/m);
   });
 });

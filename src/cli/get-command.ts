@@ -1,0 +1,180 @@
+/**
+ * `get` and `share`: any file, by its digest.
+ *
+ * A file on its way is `NAME.part`; it gets its name when all of it has the digest. What an earlier
+ * run left is kept, and proven together with the rest.
+ */
+import { createHash, type Hash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { open, rename, stat, type FileHandle } from "node:fs/promises";
+import { basename, resolve } from "node:path";
+import { AptP2pError, errorText } from "../base/errors.ts";
+import { parseSha256 } from "../base/sha256.ts";
+import { minute } from "../base/units.ts";
+import { show, work } from "./cache-commands.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { number, record, text } from "./facts.ts";
+import { Progress } from "./progress.ts";
+import type { Query } from "./queries.ts";
+import { bytesText, visible } from "./text.ts";
+
+/** The daemon looks for peers for half a minute before it gives up, and a lonely one may be slow. */
+const filePatienceMs = 2 * minute;
+
+export async function getFile(query: Query): Promise<number> {
+  const [what = ""] = query.operands;
+  const wanted = wantedFile(what, query.values.get("sha256"));
+  const output = query.values.get("output") ?? nameFor(what);
+  const got = output === "-" ? await toPipe(query, wanted) : await toFile(query, wanted, output);
+  await seed(query, got);
+  return exitCodes.ok.code;
+}
+
+export async function shareFiles(query: Query): Promise<number> {
+  const { operands, world } = query;
+  const shared: string[] = [];
+  for (const operand of operands) {
+    const path = resolve(world.workingDirectory, operand);
+    const target = `/share?${new URLSearchParams({ path }).toString()}`;
+    const facts = record(await work(query, `Reading ${basename(path)}`, [target]));
+    const sha256 = text(facts["sha256"]) ?? "";
+    shared.push(sha256);
+    const size = bytesText(number(facts["sizeBytes"]) ?? 0);
+    world.out.write(visible(`${operand}, ${size}, is shared. Others get it by\n`));
+    world.out.write(visible(`  apt-p2p get sha256:${sha256} -o ${basename(path)}\n`));
+  }
+  for (const sha256 of shared) await seed(query, sha256);
+  return exitCodes.ok.code;
+}
+
+interface Wanted {
+  readonly url: string | undefined;
+  readonly sha256: string | undefined;
+}
+
+function wantedFile(what: string, given: string | undefined): Wanted {
+  const digest = given === undefined ? undefined : parseSha256(given);
+  if (given !== undefined && digest === undefined) {
+    throw new AptP2pError("USAGE", `no SHA-256: ${given}; it has 64 hexadecimal digits`);
+  }
+  const named = /^sha256:(.*)$/i.exec(what)?.[1];
+  if (named === undefined) return { url: what, sha256: digest };
+  const sha256 = parseSha256(named);
+  if (sha256 === undefined) {
+    throw new AptP2pError("USAGE", `no SHA-256: ${named}; it has 64 hexadecimal digits`);
+  }
+  if (digest !== undefined && digest !== sha256) {
+    throw new AptP2pError("USAGE", "sha256:HEX and --sha256 name two different files");
+  }
+  return { url: undefined, sha256 };
+}
+
+/** The last part of the URL's path; of a digest the digest. */
+function nameFor(what: string): string {
+  const name = basename(what.replace(/^sha256:/i, "").replace(/[?#].*$/, ""));
+  if (name === "" || name === "." || name === "..") {
+    throw new AptP2pError("USAGE", "the URL names no file; say with --output where it shall go");
+  }
+  return name;
+}
+
+function question({ url, sha256 }: Wanted, start: number): string {
+  const parameters = new URLSearchParams({ start: `${start}` });
+  if (url !== undefined) parameters.set("url", url);
+  if (sha256 !== undefined) parameters.set("sha256", sha256);
+  return `/get?${parameters.toString()}`;
+}
+
+/** In order, as it comes → its digest. */
+async function toPipe({ control, world }: Query, wanted: Wanted): Promise<string> {
+  const target = question(wanted, 0);
+  const { facts, body } = await control.file({ method: "GET", target, patienceMs: filePatienceMs });
+  const progress = new Progress("Getting", world);
+  const totalBytes = Number(facts["apt-p2p-size"] ?? "0");
+  let bytes = 0;
+  for await (const chunk of body) {
+    await world.out.writeBytes(chunk);
+    bytes += chunk.length;
+    progress.show({ bytes, totalBytes });
+  }
+  progress.clear();
+  return facts["apt-p2p-sha256"] ?? "";
+}
+
+async function toFile(query: Query, wanted: Wanted, output: string): Promise<string> {
+  const { world } = query;
+  const path = resolve(world.workingDirectory, output);
+  const part = `${path}.part`;
+  for (const last of [false, true]) {
+    const file = await openPart(part);
+    try {
+      const sha256 = await fill(query, wanted, file);
+      if (sha256 !== undefined) {
+        await file.handle.sync();
+        await rename(part, path);
+        world.out.write(visible(`${output}, sha256:${sha256}\n`));
+        return sha256;
+      }
+      // The beginning that an earlier run had left was of another file.
+      await file.handle.truncate(0);
+    } finally {
+      await file.handle.close();
+    }
+    if (last) break;
+  }
+  throw new AptP2pError("MISMATCH", `what has come is not the file; ${output} was not written`);
+}
+
+interface Part {
+  readonly handle: FileHandle;
+  readonly sizeBytes: number;
+  readonly hash: Hash;
+}
+
+async function openPart(path: string): Promise<Part> {
+  const hash = createHash("sha256");
+  try {
+    const handle = await open(path, "a");
+    const { size } = await stat(path);
+    if (size > 0) for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+    return { handle, sizeBytes: size, hash };
+  } catch (thrown) {
+    throw new AptP2pError("STORAGE", `cannot write ${path}: ${errorText(thrown)}`);
+  }
+}
+
+/** → the digest; undefined: all bytes are here, and they are not the file. */
+async function fill(
+  { control, world }: Query,
+  wanted: Wanted,
+  { handle, sizeBytes, hash }: Part,
+): Promise<string | undefined> {
+  const target = question(wanted, sizeBytes);
+  const { facts, body } = await control.file({ method: "GET", target, patienceMs: filePatienceMs });
+  const progress = new Progress("Getting", world);
+  const totalBytes = Number(facts["apt-p2p-size"] ?? "0");
+  let bytes = sizeBytes;
+  for await (const chunk of body) {
+    hash.update(chunk);
+    await handle.write(chunk);
+    bytes += chunk.length;
+    progress.show({ bytes, totalBytes });
+  }
+  progress.clear();
+  const sha256 = facts["apt-p2p-sha256"] ?? "";
+  return hash.digest("hex") === sha256 ? sha256 : undefined;
+}
+
+/** Stays in the swarm as long as `--seed-until` says, and leaves it then. */
+async function seed(query: Query, sha256: string): Promise<void> {
+  const until = query.values.get("seed-until");
+  if (until === undefined) return;
+  const target = `/seed?${new URLSearchParams({ sha256, until }).toString()}`;
+  show(query, seededView, await work(query, "Sharing", [target]));
+}
+
+function seededView(result: unknown): string {
+  const facts = record(result);
+  const bytes = bytesText(number(facts["uploadedBytes"]) ?? 0);
+  return `${bytes} went to others; it is not shared any more\n`;
+}
