@@ -208,6 +208,13 @@ export const limits = {
   /** Downloads under way that the DHT is told of: each costs a look-up and some stores. */
   announcedDownloads: 256,
 
+  /** Machines of the own network that are asked; a filter has some KB, 64 KiB at the most. */
+  neighbours: 256,
+
+  /** Files and peers of which it is counted what they were given. */
+  uploadedFiles: 4096,
+  uploadedPeers: 1024,
+
   /** Files of which it is remembered who gave them; some 300 bytes each. */
   rememberedSources: 256,
 

@@ -12,10 +12,12 @@ import type { Store } from "../cache/store.ts";
 import { parseTarget } from "../engine/target.ts";
 import { lookup, walk, withoutUs } from "./dht-control.ts";
 import type { DaemonDht } from "./dht.ts";
+import { seed, sendFile, type GetControlParts } from "./get-control.ts";
 
 export interface ControlComponents {
   /** undefined: this daemon serves the DHT alone. */
-  readonly files: { readonly archive: Archive; readonly store: Store } | undefined;
+  readonly files:
+    { readonly archive: Archive; readonly store: Store; readonly get: GetControlParts } | undefined;
   readonly dht: DaemonDht;
   /** Smaller files are not looked up. */
   readonly leastBytes: number;
@@ -61,7 +63,7 @@ async function answer(
 ): Promise<void> {
   const url = new URL(request.url ?? "/", "http://localhost");
   const asked = { what: `${request.method ?? ""} ${url.pathname}`, query: url.searchParams };
-  if (url.pathname.startsWith("/cache/") || url.pathname === "/why") {
+  if (url.pathname.startsWith("/cache/") || fileCommands.has(url.pathname)) {
     await answerFiles(components, asked, response);
     return;
   }
@@ -87,6 +89,8 @@ async function answer(
   }
 }
 
+const fileCommands: ReadonlySet<string> = new Set(["/why", "/get", "/share", "/seed"]);
+
 /** What only a daemon with files can say. */
 async function answerFiles(
   components: ControlComponents,
@@ -96,8 +100,16 @@ async function answerFiles(
   if (components.files === undefined) {
     throw new AptP2pError("USAGE", "this daemon serves the DHT alone and has no files");
   }
-  const { store, archive } = components.files;
+  const { store, archive, get } = components.files;
   switch (what) {
+    case "GET /get":
+      return whileHere(components, response, (signal) => sendFile(get, query, response, signal));
+    case "POST /share":
+      return work(components, response, (tell, signal) =>
+        store.share(query.get("path") ?? "", tell, signal),
+      );
+    case "POST /seed":
+      return work(components, response, (tell, signal) => seed(get, query, tell, signal));
     case "GET /why":
       json(response, await why(archive, store, query.get("url") ?? ""));
       return;
@@ -190,6 +202,17 @@ async function stream(
   } catch (thrown) {
     response.end(`${JSON.stringify({ error: described(thrown) })}\n`);
   }
+}
+
+/** Ends what is done for somebody who has hung up, or with the daemon. */
+async function whileHere(
+  { ending }: Pick<ControlComponents, "ending">,
+  response: ServerResponse,
+  run: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const gone = new AbortController();
+  response.once("close", () => gone.abort());
+  await run(AbortSignal.any([gone.signal, ending]));
 }
 
 function line(response: ServerResponse, value: unknown): Promise<void> {

@@ -2,19 +2,17 @@
  * The DHT in the daemon: opens sockets and records, starts the service on them, and takes all down in
  * reverse. It comes after apt is being served: what goes wrong here costs peers, not apt.
  */
-import type { Archive } from "../archive/archive.ts";
 import type { Counters } from "../base/counters.ts";
 import { familyOf } from "../base/endpoint.ts";
 import { AptP2pError, errorText } from "../base/errors.ts";
 import type { Log } from "../base/ports.ts";
 import type { KeyValue } from "../base/storage.ts";
 import { version } from "../base/version.ts";
-import type { Store } from "../cache/store.ts";
 import type { Config } from "../config/options.ts";
 import type { Serving } from "../engine/dht-gate.ts";
 import { DhtService } from "../engine/dht-service.ts";
-import { Sharing } from "../engine/dht-sharing.ts";
 import type { DhtReport } from "../engine/dht-status.ts";
+import type { Sharing } from "../engine/sharing.ts";
 import { isLoopback } from "../engine/address-rules.ts";
 import { StoredDhtRecords } from "../io/dht-records.ts";
 import { tcpDialBack } from "../io/dial-back.ts";
@@ -32,7 +30,13 @@ export interface DaemonDhtParts {
   readonly log: Log;
   readonly counters: Counters;
   /** undefined: this daemon serves the DHT alone. */
-  readonly files: { readonly archive: Archive; readonly store: Store } | undefined;
+  readonly files:
+    | {
+        readonly sharing: Sharing;
+        /** A machine of the own network serves peers at this address and port. */
+        readonly heard: (address: string, tcpPort: number) => void;
+      }
+    | undefined;
 }
 
 interface Running {
@@ -64,6 +68,11 @@ export class DaemonDht {
   start(tcpPort: number | undefined): Promise<void> {
     this.#starting = this.#start(tcpPort);
     return this.#starting;
+  }
+
+  /** The service, as soon as there is one. */
+  get running(): DhtService | undefined {
+    return this.#running?.service;
   }
 
   /** The service. Throws an AptP2pError with the reason why there is none. */
@@ -135,25 +144,15 @@ export class DaemonDht {
       service.stop();
       return undefined;
     });
-    const sharing = files === undefined ? undefined : this.#share(service, files);
+    const sharing = files?.sharing;
+    sharing?.announceTo(service);
+    this.#undo.push(() => {
+      sharing?.announceTo(undefined);
+      return undefined;
+    });
     const lan = dht.lanDiscovery ? await this.#discover(service, sockets, serving) : undefined;
     this.#running = { service, sockets, sharing, lan };
     log.info("dht", { id: service.status().id, udpPort: sockets.port, network: dht.network });
-  }
-
-  #share(service: DhtService, { archive, store }: { archive: Archive; store: Store }): Sharing {
-    const { log, counters } = this.#parts;
-    const { share, lookupMinSizeBytes } = this.#config.dht;
-    const sharing = new Sharing(
-      {
-        ...{ store, listed: (digests) => archive.listed(digests), dht: service },
-        ...{ clock: systemClock, counters, log },
-      },
-      { share, leastBytes: lookupMinSizeBytes },
-    );
-    this.#undo.push(() => sharing.stop());
-    sharing.start();
-    return sharing;
   }
 
   async #discover(
@@ -167,9 +166,10 @@ export class DaemonDht {
       ...{ log, counters, clock: systemClock, random: secureRandom },
       ...{ id: service.id, udpPort: sockets.port, network: this.#config.dht.network },
       tcpPort: open ? serving.tcpPort : 0,
-      found: ({ endpoint, zone }) => {
+      found: ({ endpoint, zone, tcpPort }) => {
         if (zone !== undefined) sockets.learnZone(endpoint.address, zone);
         service.found(endpoint);
+        this.#parts.files?.heard(endpoint.address, tcpPort);
       },
     });
     this.#undo.push(() => discovery.close());

@@ -14,7 +14,7 @@ import { version } from "../base/version.ts";
 import { Store } from "../cache/store.ts";
 import type { Config } from "../config/options.ts";
 import type { ConfigResult } from "../config/parse.ts";
-import { addressAllowed, isGlobal } from "../engine/address-rules.ts";
+import { addressAllowed, isGlobal, isLoopback } from "../engine/address-rules.ts";
 import { Engine } from "../engine/engine.ts";
 import { storedBytes } from "../engine/stored-bytes.ts";
 import { DiskFiles } from "../io/disk-files.ts";
@@ -32,9 +32,10 @@ import { proxyServer } from "../proxy/server.ts";
 import { statusPage } from "../status/page.ts";
 import { baseSnapshot, snapshot } from "../status/snapshot.ts";
 import type { ProcessFacts, Snapshot } from "../status/snapshot.ts";
-import { listenControl } from "./control.ts";
+import { listenControl, type ControlComponents } from "./control.ts";
 import { DaemonDht } from "./dht.ts";
 import { listenAll } from "./listen.ts";
+import { DaemonPeers } from "./peers.ts";
 
 /** How long running answers may take to end after SIGTERM; apt resumes what is cut. */
 const FAREWELL_MS = 2 * second;
@@ -105,8 +106,14 @@ class Daemon {
     };
     const { archive, store } = await this.#memory(common);
     const mirror = this.#mirror(archive);
+    const peers = await DaemonPeers.open(
+      { ...common, archive, store, mirror: mirror.got, dht: () => dht.running },
+      this.#config,
+    );
+    this.#undo.push(() => peers.close());
+    const swarm = peers.enabled ? peers.swarm : undefined;
     const engine = new Engine(
-      { ...common, archive, store, mirror: mirror.got },
+      { ...common, archive, store, mirror: mirror.got, swarm },
       {
         httpsHosts: this.#config.mirror.httpsHosts,
         serveStale: this.#config.mirror.serveStale,
@@ -115,7 +122,9 @@ class Daemon {
       },
     );
     this.#undo.push(() => engine.close());
-    const dht = new DaemonDht({ ...common, files: { archive, store } }, this.#config);
+    const { sharing } = peers;
+    const heard = (address: string, tcpPort: number): void => peers.heard(address, tcpPort);
+    const dht = new DaemonDht({ ...common, files: { sharing, heard } }, this.#config);
     this.#undo.push(() => dht.close());
     let listening: readonly string[] = [];
     const status = (): Promise<Snapshot> =>
@@ -132,17 +141,28 @@ class Daemon {
       page: async () => statusPage(await status()),
     };
     const { maxConnections } = this.#config.proxy;
-    await this.#listenControl({ archive, store }, dht, status);
+    const get = {
+      ...{ archive, store, downloads: engine.transfers, mirror: mirror.got, clock: systemClock },
+      ...{ finder: peers.finder, peers: peers.port, uploads: peers.uploads },
+    };
+    await this.#listenControl({ archive, store, get }, dht, status);
     const { servers, addresses, port } = await listenAll(this.#config.proxy, () =>
       proxyServer(components, { maxConnections, logRequests: this.#logRequests }),
     );
     listening = addresses;
     this.#undo.push(() => Promise.all(servers.map(close)));
     this.#ready(addresses);
-    // Apt is served without it.
+    // Apt is served without them.
+    peers.start(this.#servesOthers() ? port : undefined);
     this.#background("dht.failed", dht.start(port));
     this.#background("lists.failed", archive.refreshLists());
     this.#background("offers.failed", store.scanOffers(this.#stopping.signal));
+  }
+
+  /** Whether other machines can get anything here. */
+  #servesOthers(): boolean {
+    const { proxy, dht } = this.#config;
+    return dht.share !== "none" && !proxy.bind.every(isLoopback);
   }
 
   /** The DHT alone, so that others can join by it. */
@@ -173,7 +193,7 @@ class Daemon {
   }
 
   async #listenControl(
-    files: { readonly archive: Archive; readonly store: Store } | undefined,
+    files: ControlComponents["files"],
     dht: DaemonDht,
     status: () => Promise<unknown>,
   ): Promise<void> {

@@ -182,7 +182,8 @@ export class DhtService {
           for (const { value } of values) {
             const parsed = parseValue(value);
             // Whoever stored it, its hash is its key.
-            if (parsed.kind !== "pieces" || !sameId(pieceListKey(hashes, parsed.list), key)) continue;
+            if (parsed.kind !== "pieces" || !sameId(pieceListKey(hashes, parsed.list), key))
+              continue;
             found ??= parsed.list;
           }
         },

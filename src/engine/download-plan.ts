@@ -57,3 +57,13 @@ export type Outcome =
   | { readonly kind: "unproven" }
   | { readonly kind: "mismatch" }
   | { readonly kind: "failed"; readonly error: AptP2pError };
+
+/**
+ * What may never leave the own network: private answers, and those of private mirrors. undefined: the
+ * mirror was not asked.
+ */
+export function scopeOf({ headers, global, peers }: Head): "public" | "local" | undefined {
+  if (peers === true && Object.keys(headers).length === 0) return undefined;
+  const control = headers["cache-control"] ?? "";
+  return !global || /\b(private|no-store)\b/i.test(control) ? "local" : "public";
+}

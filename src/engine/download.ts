@@ -19,6 +19,7 @@ import type { Clock } from "../base/ports.ts";
 import type { Body } from "./body.ts";
 import { DownloadBody } from "./download-body.ts";
 import { parseContentRange } from "./conditional.ts";
+import { scopeOf } from "./download-plan.ts";
 import type { DownloadHooks, DownloadPlan, Head, Outcome } from "./download-plan.ts";
 import type { Mirror, MirrorResponse } from "./ports.ts";
 import { pieceStart } from "../swarm/shape.ts";
@@ -120,6 +121,11 @@ export class Download {
   /** The swarm that brings it, while there is one. */
   get session(): SwarmSession | undefined {
     return this.#session;
+  }
+
+  /** Whether the file may leave the own network, by what the mirror said; undefined: not asked. */
+  get origin(): "public" | "local" | undefined {
+    return this.#head === undefined ? undefined : scopeOf(this.#head);
   }
 
   /** Bytes of whole pieces for peers, wherever they are now → how many (0: not here). */

@@ -15,6 +15,7 @@ import type { Store } from "../cache/store.ts";
 import type { Unfinished } from "../cache/unfinished.ts";
 import type { Documents } from "./documents.ts";
 import { Download } from "./download.ts";
+import { scopeOf } from "./download-plan.ts";
 import type { DownloadHooks, DownloadSink, Head, Outcome } from "./download-plan.ts";
 import type { Mirror } from "./ports.ts";
 import { storedBytes } from "./stored-bytes.ts";
@@ -61,6 +62,8 @@ export interface Running {
   readonly url: string;
   /** The mirror has sent a wrong body of it before. */
   readonly doubtful: boolean;
+  /** Somebody wanted it by its digest, listed or not. */
+  readonly byHand: boolean;
   /** Several digests would do: which one it is, only the end tells. */
   readonly ambiguous: boolean;
   /** Resolves when it is over and put away. */
@@ -117,8 +120,8 @@ export class Downloads {
   }
 
   /** The download of this digest, if it runs. */
-  find(sha256: Sha256): Download | undefined {
-    for (const running of this.#live) if (running.sha256 === sha256) return running.download;
+  find(sha256: Sha256): Running | undefined {
+    for (const running of this.#live) if (running.sha256 === sha256) return running;
     return undefined;
   }
 
@@ -228,6 +231,7 @@ export class Downloads {
       startedMs: clock.monotonicMs(),
       url: wanted.url,
       doubtful: suspects.has(wanted.name),
+      byHand: wanted.whole === true,
       ambiguous: wanted.expectations.length > 1,
       end,
     };
@@ -319,7 +323,9 @@ export class Downloads {
             wanted.expectations.map((expectation) => expectation.sha256),
             {
               name: wanted.name,
-              scope: scopeOf(head, session),
+              // If the mirror was not asked, peers know from where the file came.
+              scope: scopeOf(head) ?? (session?.publicPeers === true ? "public" : "local"),
+              ...(wanted.whole === true && { shared: true }),
               origin: (record?.bytes.size ?? 0) > 0 ? "peers" : "mirror",
               ...lastModified(head),
               ...mediaType(head),
@@ -465,16 +471,6 @@ function originOf(url: string): string {
 
 function unprovenKey({ url, headers }: Wanted): string {
   return `${url} ${JSON.stringify(headers)}`;
-}
-
-/** What may never be shared beyond the own network: private answers and private mirrors. */
-function scopeOf(head: Head, session: SwarmSession | undefined): "public" | "local" {
-  // The mirror was not asked: peers know from where the file came.
-  if (head.peers === true && Object.keys(head.headers).length === 0) {
-    return session?.publicPeers === true ? "public" : "local";
-  }
-  const control = head.headers["cache-control"] ?? "";
-  return !head.global || /\b(private|no-store)\b/i.test(control) ? "local" : "public";
 }
 
 function lastModified(head: Head): { lastModified?: string } {

@@ -85,7 +85,7 @@ export class PeerFinder implements Finder {
       });
       cancels.push(() => lookup.cancel());
     }
-    cancels.push(neighbours.find(sha256, { peers: events.peers, done: over }).cancel);
+    cancels.push(neighbours.find(sha256, sizeBytes, { peers: events.peers, done: over }).cancel);
     return { cancel: () => cancels.forEach((cancel) => cancel()) };
   }
 

@@ -344,6 +344,14 @@ export class Transfer {
     return this.#deliveries.pieces.get(piece)?.digest;
   }
 
+  /** Somebody has computed it. */
+  noteDigest(piece: number, digest: Digest): void {
+    const delivery = this.#deliveries.pieces.get(piece);
+    if (delivery?.digest === undefined) {
+      this.#deliveries.kept(piece, { source: delivery?.source ?? mirrorSource, digest });
+    }
+  }
+
   /** No more than so many pieces beyond the next missing one can be kept from now on. */
   limitAhead(pieces: number): void {
     this.#ahead = Math.min(this.#ahead, pieces);

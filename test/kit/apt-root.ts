@@ -118,10 +118,9 @@ export class AptRoot {
     );
   }
 
-  /** `apt-get -q -y ARGS` in this root. */
-  async run(args: readonly string[], options: RunOptions = {}): Promise<AptResult> {
-    const begun = performance.now();
-    const child = spawn("apt-get", ["-q", "-y", ...args], {
+  /** Where and how apt-get runs in this root. */
+  get surroundings(): { readonly cwd: string; readonly env: NodeJS.ProcessEnv } {
+    return {
       cwd: join(this.path, "work"),
       env: {
         PATH: process.env["PATH"],
@@ -129,6 +128,14 @@ export class AptRoot {
         APT_CONFIG: this.#configPath,
         TMPDIR: process.env["TMPDIR"],
       },
+    };
+  }
+
+  /** `apt-get -q -y ARGS` in this root. */
+  async run(args: readonly string[], options: RunOptions = {}): Promise<AptResult> {
+    const begun = performance.now();
+    const child = spawn("apt-get", ["-q", "-y", ...args], {
+      ...this.surroundings,
       stdio: ["ignore", "pipe", "pipe"],
       // A process group of its own: a kill reaches apt's methods too.
       detached: true,

@@ -29,6 +29,8 @@ export interface MirrorOptions {
 }
 
 export interface LoggedRequest {
+  /** Address of who asked. */
+  readonly from: string;
   readonly method: string;
   /** As it was sent, percent-encoding and all. */
   readonly path: string;
@@ -41,6 +43,8 @@ export interface LoggedRequest {
   bytes: number;
   /** The other side left before the end, or a fault ended the answer. */
   aborted: boolean;
+  /** Nothing more comes of it. */
+  over: boolean;
 }
 
 const CHUNK = 64 * 1024;
@@ -148,6 +152,7 @@ export class TestMirror {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? "/";
     const entry: LoggedRequest = {
+      from: request.socket.remoteAddress ?? "",
       method: request.method ?? "",
       path,
       host: request.headers.host ?? "",
@@ -157,9 +162,11 @@ export class TestMirror {
       status: 0,
       bytes: 0,
       aborted: false,
+      over: false,
     };
     this.log.push(entry);
     response.once("close", () => {
+      entry.over = true;
       if (!response.writableFinished) entry.aborted = true;
     });
     try {

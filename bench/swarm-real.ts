@@ -1,0 +1,74 @@
+/**
+ * Deployments of real daemons with real apt-get, in network namespaces on this machine.
+ *
+ * Usage (as root): `npx tsx bench/swarm-real.ts --scenario NAME [--runs 1] [--seed 1] [--quick]
+ * [--variant NAME] [--out FILE]`. Prints JSON: a row for each figure with its median over the runs, the
+ * bound, the ratio to it, what was asked of it, and the same of apt without us.
+ */
+import { writeFileSync } from "node:fs";
+import { cpus, loadavg, release } from "node:os";
+import { parseArgs } from "node:util";
+
+import { nginxPath } from "../test/kit/lab-mirror.ts";
+import { congestionControl, netlabProblem } from "../test/kit/netlab.ts";
+import { rows } from "../test/swarm/figures.ts";
+import type { Figure } from "../test/swarm/figures.ts";
+import { scenarios } from "../test/swarm/scenarios.ts";
+
+const { values } = parseArgs({
+  options: {
+    scenario: { type: "string", default: "" },
+    variant: { type: "string" },
+    runs: { type: "string", default: "1" },
+    seed: { type: "string", default: "1" },
+    quick: { type: "boolean", default: false },
+    out: { type: "string" },
+  },
+});
+
+const say = (text: string): void => void process.stderr.write(`${text}\n`);
+const scenario = scenarios[values.scenario];
+if (scenario === undefined) {
+  say(`--scenario: choose from ${Object.keys(scenarios).join(", ")}`);
+  process.exit(2);
+}
+const reason = netlabProblem();
+if (reason !== undefined) {
+  say(`skipped: ${reason}`);
+  process.exit(0);
+}
+const figures: Figure[] = [];
+const variants = values.variant === undefined ? scenario.variants : values.variant.split(",");
+const loadBefore = loadavg()[0] ?? 0;
+for (let run = 0; run < Number(values.runs); run++) {
+  for (const variant of variants) {
+    const begunMs = performance.now();
+    const seed = Number(values.seed) + run;
+    const got = await scenario.run({ variant, seed, quick: values.quick });
+    figures.push(...got);
+    const seconds = ((performance.now() - begunMs) / 1000).toFixed(0);
+    say(`${values.scenario} ${variant}, run ${run + 1}: ${seconds} s`);
+    for (const { measure, value, unit } of got)
+      say(`  ${measure}: ${value.toPrecision(4)} ${unit}`);
+  }
+}
+const report = {
+  scenario: values.scenario,
+  date: new Date().toISOString(),
+  quick: values.quick,
+  seed: Number(values.seed),
+  runs: Number(values.runs),
+  machine: {
+    cpus: cpus().length,
+    kernel: release(),
+    node: process.version,
+    congestionControl: congestionControl(),
+    mirror: nginxPath() === undefined ? "test kit" : "nginx",
+    loadBefore,
+  },
+  rows: rows(figures),
+};
+const text = `${JSON.stringify(report, undefined, 2)}\n`;
+if (values.out !== undefined) writeFileSync(values.out, text);
+process.stdout.write(text);
+process.exit(report.rows.every(({ met }) => met !== false) ? 0 : 1);

@@ -1,0 +1,109 @@
+/**
+ * What the control socket does for `get` and `share`: any file by its digest, as bytes in order;
+ * files offered where they are; and for how long they stay offered.
+ */
+import type { ServerResponse } from "node:http";
+import { AptP2pError } from "../base/errors.ts";
+import { parseSha256, type Sha256 } from "../base/sha256.ts";
+import { hour, minute, second } from "../base/units.ts";
+import type { Store } from "../cache/store.ts";
+import { get, type GetParts } from "../engine/get.ts";
+import type { Uploads } from "../engine/uploads.ts";
+
+export interface GetControlParts extends GetParts {
+  readonly store: Store;
+  readonly uploads: Uploads;
+}
+
+/** Bytes [start, size) as the body; size and digest in the head. Ends early when `signal` aborts. */
+export async function sendFile(
+  parts: GetParts,
+  query: URLSearchParams,
+  response: ServerResponse,
+  signal: AbortSignal,
+): Promise<void> {
+  const given = query.get("sha256");
+  const sha256 = given === null ? undefined : parseSha256(given);
+  if (given !== null && sha256 === undefined) throw new AptP2pError("USAGE", "no SHA-256");
+  const start = Number(query.get("start") ?? "0");
+  if (!Number.isSafeInteger(start) || start < 0) throw new AptP2pError("USAGE", "no position");
+  const url = query.get("url") ?? undefined;
+  const file = await get(parts, { url, sha256, start }, signal);
+  try {
+    response.writeHead(200, {
+      "content-type": "application/octet-stream",
+      "content-length": file.sizeBytes - start,
+      "apt-p2p-size": file.sizeBytes,
+      "apt-p2p-sha256": file.sha256,
+    });
+    for (;;) {
+      const chunk = await file.body.next();
+      if (chunk === undefined || signal.aborted) break;
+      // A chunk's memory is used again by the second read after it: by then it must be out.
+      await new Promise<void>((resolve) => response.write(chunk, () => resolve()));
+    }
+    response.end();
+  } finally {
+    file.body.close();
+  }
+}
+
+/** Until when a file stays offered. */
+type Until =
+  | { readonly kind: "idle" }
+  | { readonly kind: "ratio"; readonly ratio: number }
+  | { readonly kind: "time"; readonly ms: number };
+
+/** Nobody has asked for the file for so long. */
+const idleMs = 30 * second;
+const lookMs = second / 2;
+
+/** Resolves when it is not needed any more, or `signal` aborts; then it is not offered any more. */
+export async function seed(
+  { store, uploads }: Pick<GetControlParts, "store" | "uploads">,
+  query: URLSearchParams,
+  tell: (progress: { readonly note: string }) => void,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const sha256 = parseSha256(query.get("sha256") ?? "");
+  const until = parseUntil(query.get("until") ?? "");
+  if (sha256 === undefined) throw new AptP2pError("USAGE", "no SHA-256");
+  const file = store.find(sha256);
+  if (file === undefined) throw new AptP2pError("USAGE", "the store does not have this file");
+  const startMs = performance.now();
+  const before = uploads.of(sha256)?.bytes ?? 0;
+  const given = (): number => (uploads.of(sha256)?.bytes ?? 0) - before;
+  const over = (): boolean => {
+    const lastMs = Math.max(startMs, uploads.of(sha256)?.lastMs ?? -Infinity);
+    switch (until.kind) {
+      case "idle":
+        return performance.now() - lastMs >= idleMs && !uploads.busy(sha256);
+      case "ratio":
+        return given() >= until.ratio * file.sizeBytes;
+      case "time":
+        return performance.now() - startMs >= until.ms;
+    }
+  };
+  while (!over() && !signal.aborted) {
+    tell({ note: `${given()} bytes given` });
+    await new Promise((resolve) => setTimeout(resolve, lookMs));
+  }
+  await leave(store, sha256);
+  return { sha256, uploadedBytes: given() };
+}
+
+async function leave(store: Store, sha256: Sha256): Promise<void> {
+  await store.unshare(sha256);
+}
+
+function parseUntil(text: string): Until {
+  if (text === "idle") return { kind: "idle" };
+  const [, amount = "", unit = ""] = /^(\d+(?:\.\d+)?)(x|s|m|h)$/.exec(text) ?? [];
+  const value = Number(amount);
+  if (amount === "" || value <= 0) {
+    const forms = "idle, a ratio such as 2x, or a time such as 90s, 30m, 2h";
+    throw new AptP2pError("USAGE", `no condition: ${text}; use ${forms}`);
+  }
+  if (unit === "x") return { kind: "ratio", ratio: value };
+  return { kind: "time", ms: value * { s: second, m: minute, h: hour }[unit as "s" | "m" | "h"] };
+}

@@ -1,0 +1,167 @@
+/**
+ * Peers in the daemon: who is known, what is taken from them, what is given to them. With
+ * `dht.share = none` there is none of it: nothing is asked of anybody, and nothing given.
+ */
+import type { Archive } from "../archive/archive.ts";
+import type { Counters } from "../base/counters.ts";
+import { endpoint, familyOf } from "../base/endpoint.ts";
+import { errorText } from "../base/errors.ts";
+import type { Clock, Hashes, Log } from "../base/ports.ts";
+import type { KeyValue } from "../base/storage.ts";
+import { minute } from "../base/units.ts";
+import { version } from "../base/version.ts";
+import type { Store } from "../cache/store.ts";
+import type { Config } from "../config/options.ts";
+import type { DhtService } from "../engine/dht-service.ts";
+import { PeerFinder } from "../engine/finder.ts";
+import { Neighbours } from "../engine/neighbours.ts";
+import type { Mirror } from "../engine/ports.ts";
+import { Sharing } from "../engine/sharing.ts";
+import { Swarm } from "../engine/swarm.ts";
+import { Uploads } from "../engine/uploads.ts";
+import { GotPeers } from "../io/got-peers.ts";
+import { ownAddresses } from "../io/network-dial.ts";
+import { resolveBootstrap } from "../io/resolve-bootstrap.ts";
+import { secureRandom } from "../io/secure-random.ts";
+import { Bans, type Ban } from "../swarm/bans.ts";
+import { Patience } from "../swarm/patience.ts";
+import { nearTest } from "./near.ts";
+
+export interface DaemonPeersParts {
+  readonly kv: KeyValue;
+  readonly log: Log;
+  readonly counters: Counters;
+  readonly clock: Clock;
+  readonly hashes: Hashes;
+  readonly archive: Archive;
+  readonly store: Store;
+  readonly mirror: Mirror;
+  /** undefined: no part in the DHT, or not yet. */
+  readonly dht: () => DhtService | undefined;
+}
+
+const banPrefix = "peers!ban!";
+/** Configured neighbours are looked up again so often: their addresses may change. */
+const resolveMs = 10 * minute;
+
+export class DaemonPeers {
+  readonly sharing: Sharing;
+  readonly neighbours: Neighbours;
+  readonly finder: PeerFinder;
+  readonly swarm: Swarm;
+  readonly port: GotPeers;
+  readonly bans: Bans;
+  readonly uploads: Uploads;
+  readonly isNear = nearTest();
+  readonly #parts: DaemonPeersParts;
+  readonly #config: Config;
+  #tcpPort: number | undefined;
+  #cancelResolve: () => void = () => undefined;
+  #closed = false;
+
+  private constructor(parts: DaemonPeersParts, config: Config, known: readonly Ban[]) {
+    this.#parts = parts;
+    this.#config = config;
+    const { clock, counters, hashes, log, store, archive, mirror, kv, dht } = parts;
+    const { share, lookupMinSizeBytes: leastBytes } = config.dht;
+    const { isNear } = this;
+    const io = { clock, counters, hashes, log, isNear, random: secureRandom };
+    this.sharing = new Sharing(
+      {
+        ...{ ...io, store, listed: (digests) => archive.listed(digests) },
+        listing: () => JSON.stringify(archive.size()),
+      },
+      { share, leastBytes },
+    );
+    this.uploads = new Uploads(clock);
+    const own = ownAddresses();
+    this.port = new GotPeers({
+      tcpPort: () => this.#tcpPort,
+      mayDial: ({ address, port }) => port !== this.#tcpPort || !own().has(address),
+      userAgent: `apt-p2p/${version}`,
+    });
+    this.bans = new Bans({ clock, counters }, known, (ban) => {
+      const change = { key: `${banPrefix}${ban.who}`, value: JSON.stringify(ban) };
+      kv.batch([change]).catch((thrown: unknown) => {
+        log.warn("ban-not-recorded", { error: errorText(thrown) });
+      });
+    });
+    this.neighbours = new Neighbours({ ...io, peers: this.port });
+    this.finder = new PeerFinder({ ...io, neighbours: this.neighbours, dht, leastBytes });
+    this.swarm = new Swarm({
+      ...{ ...io, peers: this.port, mirror, finder: this.finder, bans: this.bans },
+      patience: new Patience(),
+      pieceHashes: (sha256) => store.pieceHashes(sha256),
+      announce: {
+        unfinished: (sha256, sizeBytes) => this.sharing.unfinished(sha256, sizeBytes),
+        ended: (sha256) => this.sharing.ended(sha256),
+      },
+    });
+  }
+
+  static async open(parts: DaemonPeersParts, config: Config): Promise<DaemonPeers> {
+    const known: Ban[] = [];
+    const nowMs = parts.clock.wallMs();
+    for await (const [key, text] of parts.kv.range(banPrefix)) {
+      const ban = parseBan(text);
+      if (ban !== undefined && ban.untilMs > nowMs) known.push(ban);
+      else await parts.kv.batch([{ key, value: undefined }]);
+    }
+    return new DaemonPeers(parts, config, known);
+  }
+
+  /** Whether anything is taken from peers. */
+  get enabled(): boolean {
+    return this.#config.dht.share !== "none";
+  }
+
+  /** `tcpPort`: where peers are served; undefined: nowhere that others could reach. */
+  start(tcpPort: number | undefined): void {
+    this.#tcpPort = tcpPort;
+    if (!this.enabled) return;
+    this.sharing.start();
+    this.#resolveNeighbours();
+  }
+
+  /** A machine of the own network has been heard. */
+  heard(address: string, tcpPort: number): void {
+    if (!this.enabled || tcpPort === 0 || isLinkLocal(address)) return;
+    this.neighbours.learn(endpoint(address, tcpPort));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelResolve();
+    this.swarm.close();
+    this.neighbours.close();
+    await this.sharing.stop();
+    this.port.close();
+  }
+
+  #resolveNeighbours(): void {
+    const { neighbours } = this.#config.peers;
+    if (neighbours.length === 0 || this.#closed) return;
+    const { log, counters, clock } = this.#parts;
+    resolveBootstrap(neighbours, { log, counters })
+      .then((endpoints) => {
+        for (const endpoint of endpoints) this.neighbours.learn(endpoint);
+      })
+      .catch((thrown: unknown) => log.warn("neighbours-failed", { error: errorText(thrown) }));
+    this.#cancelResolve = clock.after(resolveMs, () => this.#resolveNeighbours());
+  }
+}
+
+/** Reached through one interface only, which a URL cannot name. */
+function isLinkLocal(address: string): boolean {
+  return familyOf(address) === 6 && /^fe[89ab]/i.test(address);
+}
+
+function parseBan(text: string): Ban | undefined {
+  try {
+    const { who, why, untilMs } = JSON.parse(text) as Partial<Ban>;
+    const good = typeof who === "string" && typeof why === "string" && typeof untilMs === "number";
+    return good ? { who, why, untilMs } : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,341 @@
+/**
+ * A network of its own on this machine: each host is a network namespace with one link to a switch,
+ * which is a bridge in a namespace of its own. Link rates are held by token buckets (tc-tbf); some
+ * hosts can live behind a router that translates addresses (nftables). Nothing here is connected to
+ * the machine's own network.
+ *
+ * Needs root. Namespaces are named after this process, so that two laboratories never meet; what one
+ * made is removed by `close`, else when the process ends. What a killed process left is removed by
+ * the next laboratory.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+
+import { undoable } from "./scratch.ts";
+import type { Undoable } from "./scratch.ts";
+
+/**
+ * `near`: 198.18/15 (RFC 2544), one link on which everybody hears everybody's multicast, and which
+ * counts as the own network. `far`: no two hosts share a network; addresses count as global, and each
+ * is a /24 of its own. They are of 11/8, which the namespaces never leave.
+ */
+export type LabNetwork = "near" | "far";
+
+/** Rates of a host's link in Mbit/s; not given: as fast as it goes. */
+export interface Link {
+  readonly upMbit?: number;
+  readonly downMbit?: number;
+}
+
+/** Where a program runs: a host of the laboratory, or this machine's loopback. */
+export interface Place {
+  readonly address: string;
+  /** The command that runs `words` there. */
+  command(words: readonly string[]): readonly [file: string, ...args: string[]];
+}
+
+const needed: readonly (readonly [program: string, debianPackage: string])[] = [
+  ["ip", "iproute2"],
+  ["tc", "iproute2"],
+  ["nsenter", "util-linux"],
+];
+const prefix = "p2plab";
+let laboratories = 0;
+let problem: { readonly text: string | undefined } | undefined;
+
+/** Why no laboratory can be had here; undefined: it can. */
+export function netlabProblem(): string | undefined {
+  problem ??= { text: findProblem() };
+  return problem.text;
+}
+
+/** The same for routers that translate addresses. */
+export function natProblem(): string | undefined {
+  return netlabProblem() ?? missing([["nft", "nftables"]]);
+}
+
+function findProblem(): string | undefined {
+  if (process.getuid?.() !== 0) return "network namespaces need root";
+  const lacking = missing(needed);
+  if (lacking !== undefined) return lacking;
+  const name = `${prefix}-${process.pid}-probe`;
+  const made = run(["ip", "netns", "add", name]);
+  if (made.status !== 0) return `no network namespace can be made: ${made.stderr.trim()}`;
+  const link = ["ip", "-n", name, "link", "add", "br0", "type", "bridge"];
+  const bridge = run(link);
+  run(["ip", "netns", "del", name]);
+  return bridge.status === 0 ? undefined : `no bridge can be made: ${bridge.stderr.trim()}`;
+}
+
+function missing(programs: typeof needed): string | undefined {
+  const path = (process.env["PATH"] ?? "").split(":").concat("/usr/sbin", "/sbin");
+  const lacking = programs.find(([name]) => !path.some((each) => existsSync(`${each}/${name}`)));
+  return lacking === undefined ? undefined : `${lacking[0]} is missing (package ${lacking[1]})`;
+}
+
+export class NetLab {
+  readonly network: LabNetwork;
+  readonly #name: string;
+  readonly #namespaces: string[] = [];
+  readonly #switch: string;
+  readonly #removal: Undoable;
+  #hosts = 0;
+  #ports = 0;
+
+  constructor(network: LabNetwork = "near") {
+    const reason = netlabProblem();
+    if (reason !== undefined) throw new Error(reason);
+    removeLeftovers();
+    this.network = network;
+    this.#name = `${prefix}-${process.pid}-${++laboratories}`;
+    this.#removal = undoable(() => this.#remove());
+    this.#switch = this.#addNamespace("sw");
+    // A bridge that snoops on multicast without a querier forgets who listens.
+    this.#ip(this.#switch, [
+      "link add br0 type bridge",
+      "link set br0 type bridge mcast_snooping 0",
+      "link set br0 up",
+    ]);
+  }
+
+  addHost(link: Link = {}): LabHost {
+    const number = ++this.#hosts;
+    const namespace = this.#addNamespace(`h${number}`);
+    const port = this.#plug(namespace, "eth0");
+    const address = this.#address(number);
+    this.#ip(namespace, [
+      `addr add ${address}/${this.network === "near" ? 15 : 32} dev eth0`,
+      "link set eth0 up",
+      "route add default dev eth0",
+    ]);
+    const host = new LabHost({ namespace, address, far: { namespace: this.#switch, port } });
+    host.setLink(link);
+    return host;
+  }
+
+  addHosts(count: number, link: Link = {}): readonly LabHost[] {
+    return Array.from({ length: count }, () => this.addHost(link));
+  }
+
+  /**
+   * A router as homes have it: whoever is behind it gets out by its address (a port-restricted cone;
+   * `symmetric`: another port for each destination), and nobody gets in, nor an answer.
+   */
+  addRouter(link: Link = {}, kind: "cone" | "symmetric" = "cone"): LabRouter {
+    const reason = natProblem();
+    if (reason !== undefined) throw new Error(reason);
+    const host = this.addHost(link);
+    this.#ip(host.namespace, [
+      "link add br1 type bridge",
+      "link set br1 type bridge mcast_snooping 0",
+      // All homes use the same network.
+      "addr add 192.168.1.1/24 dev br1",
+      "link set br1 up",
+    ]);
+    must(host.command(["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]));
+    must(host.command(["nft", "-f", "-"]), translation(kind));
+    let inside = 0;
+    const addHost = (): LabHost => {
+      const number = ++inside;
+      const namespace = this.#addNamespace(`${host.namespace.split("-").at(-1) ?? ""}i${number}`);
+      const port = `q${number}`;
+      this.#ip(host.namespace, [
+        `link add ${port} type veth peer name eth0 netns ${namespace}`,
+        `link set ${port} master br1 up`,
+      ]);
+      const address = `192.168.1.${number + 1}`;
+      this.#ip(namespace, [
+        `addr add ${address}/24 dev eth0`,
+        "link set eth0 up",
+        "route add default via 192.168.1.1",
+      ]);
+      return new LabHost({ namespace, address, far: { namespace: host.namespace, port } });
+    };
+    return { outside: host, addHost };
+  }
+
+  /** The host that this place is. */
+  hostOf(place: Place): LabHost {
+    if (place instanceof LabHost) return place;
+    throw new Error(`${place.address} is no host of a laboratory`);
+  }
+
+  /** Ends every process in its namespaces and removes them. */
+  close(): void {
+    this.#removal.undo();
+  }
+
+  #address(number: number): string {
+    if (this.network === "far") return `11.${number >> 8}.${number & 255}.1`;
+    return `198.18.${Math.floor(number / 250)}.${(number % 250) + 1}`;
+  }
+
+  #addNamespace(suffix: string): string {
+    const name = `${this.#name}-${suffix}`;
+    this.#namespaces.push(name);
+    must(["ip", "netns", "add", name]);
+    this.#ip(name, ["link set lo up"]);
+    return name;
+  }
+
+  /** A cable from the switch to a new interface of the namespace → the switch's port. */
+  #plug(namespace: string, device: string): string {
+    const port = `p${++this.#ports}`;
+    this.#ip(this.#switch, [
+      `link add ${port} type veth peer name ${device} netns ${namespace}`,
+      `link set ${port} master br0 up`,
+      // Nobody hears another's multicast from afar.
+      ...(this.network === "far" ? [`link set ${port} type bridge_slave mcast_flood off`] : []),
+    ]);
+    return port;
+  }
+
+  #ip(namespace: string, lines: readonly string[]): void {
+    must(["ip", "-n", namespace, "-batch", "-"], `${lines.join("\n")}\n`);
+  }
+
+  #remove(): void {
+    removeNamespaces(this.#namespaces.reverse());
+  }
+}
+
+export interface LabRouter {
+  readonly outside: LabHost;
+  /** A host behind it. */
+  addHost(): LabHost;
+}
+
+interface HostPlan {
+  readonly namespace: string;
+  readonly address: string;
+  /** The other end of its link. */
+  readonly far: { readonly namespace: string; readonly port: string };
+}
+
+export class LabHost implements Place {
+  readonly namespace: string;
+  readonly address: string;
+  readonly #far: HostPlan["far"];
+
+  constructor({ namespace, address, far }: HostPlan) {
+    this.namespace = namespace;
+    this.address = address;
+    this.#far = far;
+  }
+
+  /** Changes only what is given. */
+  setLink({ upMbit, downMbit }: Link): void {
+    if (upMbit !== undefined) limit(this.namespace, "eth0", upMbit);
+    if (downMbit !== undefined) limit(this.#far.namespace, this.#far.port, downMbit);
+  }
+
+  command(words: readonly string[]): readonly [string, ...string[]] {
+    return ["nsenter", `--net=/run/netns/${this.namespace}`, "--", ...words];
+  }
+
+  /** Bytes that have left it by its link, with all headers. */
+  sentBytes(): number {
+    return this.#bytes("transmit");
+  }
+
+  receivedBytes(): number {
+    return this.#bytes("receive");
+  }
+
+  /** proc_net(5): after the name 8 fields of what came in, then those of what went out. */
+  #bytes(direction: "receive" | "transmit"): number {
+    const text = must(this.command(["cat", "/proc/net/dev"]));
+    const fields = (/eth0:\s*(.*)/.exec(text)?.[1] ?? "").split(/\s+/);
+    return Number(fields[direction === "receive" ? 0 : 8] ?? "0");
+  }
+}
+
+/** This machine's loopback: any address of 127/8 is there already, and needs no rights. */
+export function loopbackPlace(address: string): Place {
+  return { address, command: ([file = "", ...args]) => [file, ...args] };
+}
+
+/** The queue may hold 50 ms of bytes: routers of homes hold more, switches less. */
+function limit(namespace: string, device: string, mbit: number): void {
+  const rate = `rate ${Math.round(mbit * 1000)}kbit burst 32kb latency 50ms`;
+  must(["tc", "-n", namespace, "-batch", "-"], `qdisc replace dev ${device} root tbf ${rate}\n`);
+}
+
+function translation(kind: "cone" | "symmetric"): string {
+  return `table ip nat {
+  chain post {
+    type nat hook postrouting priority srcnat; policy accept;
+    oif "eth0" masquerade ${kind === "symmetric" ? "fully-random" : ""}
+  }
+}
+table ip filter {
+  chain in {
+    type filter hook input priority filter; policy drop;
+    iif { "lo", "br1" } accept
+    ct state established,related accept
+  }
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+    ct state established,related accept
+    iif "br1" accept
+  }
+}
+`;
+}
+
+/** Of processes that are no more. */
+function removeLeftovers(): void {
+  const names = existsSync("/run/netns") ? readdirSync("/run/netns") : [];
+  removeNamespaces(
+    names.filter((name) => {
+      const pid = new RegExp(`^${prefix}-(\\d+)-`).exec(name)?.[1];
+      return pid !== undefined && !existsSync(`/proc/${pid}`);
+    }),
+  );
+}
+
+function removeNamespaces(names: readonly string[]): void {
+  const present = names.filter((name) => existsSync(`/run/netns/${name}`));
+  if (present.length === 0) return;
+  const inodes = new Set(present.map((name) => `net:[${statSync(`/run/netns/${name}`).ino}]`));
+  for (const pid of processes((net) => inodes.has(net))) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It has ended by itself.
+    }
+  }
+  run(["ip", "-force", "-batch", "-"], present.map((name) => `netns del ${name}\n`).join(""));
+}
+
+function processes(inside: (net: string) => boolean): readonly number[] {
+  return readdirSync("/proc").flatMap((name) => {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) return [];
+    try {
+      return inside(readlinkSync(`/proc/${name}/ns/net`)) ? [Number(name)] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** TCP's congestion control of this machine: figures depend on it. */
+export function congestionControl(): string {
+  return readFileSync("/proc/sys/net/ipv4/tcp_congestion_control", "utf8").trim();
+}
+
+function must(command: readonly string[], input = ""): string {
+  const { status, stdout, stderr } = run(command, input);
+  if (status !== 0) throw new Error(`${command.join(" ")} failed: ${stderr.trim()}`);
+  return stdout;
+}
+
+function run(
+  [file = "", ...args]: readonly string[],
+  input = "",
+): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
+  const PATH = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
+  const result = spawnSync(file, args, { encoding: "utf8", input, env: { ...process.env, PATH } });
+  if (result.error !== undefined) return { status: -1, stdout: "", stderr: result.error.message };
+  return result;
+}

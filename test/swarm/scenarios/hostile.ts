@@ -1,0 +1,180 @@
+/**
+ * Liars among the neighbours. A machine lives several lives: each begins with nothing known of anybody,
+ * among some honest machines that hold everything and some liars, and runs apt a few times. Every run
+ * must end well with the right files.
+ */
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+
+import { SeededRandom } from "../../../src/sim/seeded-random.ts";
+import type { LabMachine } from "../../kit/lab-machine.ts";
+import { node } from "../../kit/lab-mirror.ts";
+import type { Place } from "../../kit/netlab.ts";
+import { undoable } from "../../kit/scratch.ts";
+import { openBed } from "../bed.ts";
+import type { Bed } from "../bed.ts";
+import { median } from "../figures.ts";
+import type { Figure } from "../figures.ts";
+import { liarKinds } from "../liar.ts";
+import type { LiarKind, LiarOptions } from "../liar.ts";
+
+export interface HostileOptions {
+  /** Of the peers, from 0 to 1. */
+  readonly share: number;
+  readonly peers: number;
+  readonly lives: number;
+  readonly installsPerLife: number;
+  readonly seed: number;
+  /** Default: all in turn. */
+  readonly kinds?: readonly LiarKind[];
+}
+
+interface Run {
+  readonly seconds: number;
+  readonly what: string;
+  readonly trouble: string | undefined;
+}
+
+const mirrorMbit = 50;
+const perInstall = 4;
+
+export async function hostile(options: HostileOptions): Promise<readonly Figure[]> {
+  const liars = Math.max(1, Math.round(options.share * options.peers));
+  const bed = await openBed({
+    packages: packagesFor(options.installsPerLife),
+    machines: options.peers - liars + 1,
+    link: { upMbit: 200, downMbit: 200 },
+  });
+  try {
+    return await run(bed, { ...options, liars });
+  } finally {
+    await bed.close();
+  }
+}
+
+/** For each install two of several pieces, one of one piece, one small. */
+function packagesFor(installs: number): readonly { name: string; sizeBytes: number }[] {
+  const sizes = [1_900_000, 1_200_000, 400_000, 20_000];
+  return Array.from({ length: installs * perInstall }, (_, index) => ({
+    name: `h${String(index).padStart(3, "0")}`,
+    sizeBytes: (sizes[index % perInstall] ?? 0) + 1000 * index,
+  }));
+}
+
+async function run(
+  bed: Bed,
+  options: HostileOptions & { readonly liars: number },
+): Promise<readonly Figure[]> {
+  const [client, ...honest] = bed.machines;
+  if (client === undefined || bed.lab === undefined) throw new Error("a laboratory is needed");
+  const names = bed.archive.packages.map(({ name }) => name);
+  for (const machine of honest) {
+    await machine.aptOk(["update"]);
+    await machine.aptOk(["install", "--download-only", ...names]);
+  }
+  await client.aptOk(["update"], "direct");
+  const direct =
+    (await client.aptOk(["install", "--download-only", ...names.slice(0, perInstall)], "direct"))
+      .milliseconds / 1000;
+  const places = await startLiars(bed, options.kinds ?? liarKinds);
+  bed.lab.hostOf(bed.mirror.place).setLink({ upMbit: mirrorMbit });
+  const random = new SeededRandom(options.seed);
+  const runs: Run[] = [];
+  let peak = 0;
+  for (let life = 0; life < options.lives; life++) {
+    const chosen = Array.from(
+      { length: options.liars },
+      (_, index) => places[(life * options.liars + index) % places.length],
+    );
+    const neighbours = chosen.flatMap((liar) =>
+      liar === undefined ? [] : [`${liar.place.address}:9977`],
+    );
+    await client.stop("SIGKILL");
+    client.wipe({ peers: [`neighbours = ${neighbours.join(", ")}`] });
+    await client.start();
+    await delay(random.below(1000));
+    const kinds = chosen.map((liar) => liar?.kind).join(", ");
+    runs.push(...(await live(client, bed, { life, kinds, installs: options.installsPerLife })));
+    peak = Math.max(peak, client.peakMemoryBytes());
+  }
+  const failed = runs.filter(({ trouble }) => trouble !== undefined);
+  for (const { what, trouble } of failed) process.stderr.write(`FAILED ${what}:\n${trouble}\n`);
+  const variant = `${Math.round(options.share * 100)} % liars`;
+  const seconds = runs.map((each) => each.seconds).sort((a, b) => a - b);
+  const honestPeak = Math.max(...honest.map((machine) => machine.peakMemoryBytes()));
+  return [
+    { variant, measure: "apt runs", unit: "runs", value: runs.length },
+    { variant, measure: "runs that failed", unit: "runs", value: failed.length, atMost: 0 },
+    { variant, measure: "median run", unit: "s", value: median(seconds), direct },
+    { variant, measure: "slowest run", unit: "s", value: seconds.at(-1) ?? NaN },
+    { variant, measure: "most memory of the client", unit: "MB", value: peak / 1e6, atMost: 250 },
+    {
+      variant,
+      measure: "most memory of an honest peer",
+      unit: "MB",
+      value: honestPeak / 1e6,
+      atMost: 250,
+    },
+  ];
+}
+
+async function live(
+  client: LabMachine,
+  { archive }: Bed,
+  { life, kinds, installs }: { life: number; kinds: string; installs: number },
+): Promise<readonly Run[]> {
+  const runs: Run[] = [];
+  const apt = async (args: readonly string[], names: readonly string[]): Promise<void> => {
+    const { code, output, milliseconds } = await client.apt(args);
+    const right = new Set((await client.packages()).values());
+    const wrong = names.filter((name) => !right.has(archive.package(name).sha256));
+    const fine = code === 0 && wrong.length === 0;
+    const what = `life ${life} (${kinds}): apt-get ${args.join(" ")}`;
+    const said = `exit ${code}, missing or wrong: ${wrong.join(" ") || "nothing"}\n${output.slice(-1500)}`;
+    const trouble = fine ? undefined : `${said}\n${client.log.slice(-3000)}`;
+    runs.push({ seconds: milliseconds / 1000, what, trouble });
+    if (milliseconds > 5000)
+      process.stderr.write(`slow: ${what}: ${Math.round(milliseconds)} ms\n`);
+  };
+  await apt(["update"], []);
+  const all = archive.packages.map(({ name }) => name);
+  for (let install = 0; install < installs; install++) {
+    const names = all.slice(install * perInstall, (install + 1) * perInstall);
+    await apt(["install", "--download-only", ...names], names);
+  }
+  return runs;
+}
+
+interface StartedLiar {
+  readonly place: Place;
+  readonly kind: LiarKind;
+}
+
+async function startLiars(bed: Bed, kinds: readonly LiarKind[]): Promise<readonly StartedLiar[]> {
+  const { archive, lab, machines } = bed;
+  if (lab === undefined) throw new Error("a laboratory is needed");
+  const paths = archive.packages.map(
+    ({ path, sha256 }) => [sha256, join(archive.root, path)] as const,
+  );
+  const victims = machines.map(({ endpoint }) => endpoint);
+  return Promise.all(
+    kinds.map(async (kind) => {
+      const place = lab.addHost();
+      const options: LiarOptions = {
+        ...{ kind, address: place.address, port: 9977 },
+        ...{ files: Object.fromEntries(paths), victims },
+      };
+      const [file, ...args] = place.command(
+        node("../swarm/liar-process.ts", [JSON.stringify(options)]),
+      );
+      const child = spawn(file, args, { stdio: ["ignore", "pipe", "inherit"] });
+      undoable(() => child.kill("SIGKILL"));
+      await new Promise((resolve, reject) => {
+        child.stdout.once("data", resolve);
+        child.once("exit", () => reject(new Error(`the liar (${kind}) did not start`)));
+      });
+      return { place, kind };
+    }),
+  );
+}
