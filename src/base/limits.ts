@@ -223,4 +223,41 @@ export const limits = {
 
   /** A peer that lied about a whole file is not spoken to for so long; one with parts for a 24th. */
   banMs: day,
+
+  /** Files of which it is remembered who asked for them, by whom, and how long: half a crowd's life. */
+  askedFiles: 512,
+  askersPerFile: 64,
+  askerMs: 10 * minute,
+
+  /** Peers and files of which it is counted what they took; some 100 bytes each. */
+  uploadPeers: 512,
+  uploadFiles: 1024,
+
+  /** A peer waits so long for a free slot: it gives up after 5 s itself. */
+  uploadQueueMs: 3 * second,
+
+  /** A chunk of an upload must be taken within this time: below 13 kB/s a slot is wasted. */
+  uploadStallMs: 20 * second,
+
+  /** Questions for news that are held back, of one peer and of all: each holds a connection. */
+  heldQuestionsPerPeer: 8,
+  heldQuestions: 256,
+
+  /** Lists of piece hashes kept at hand, and the longest: 8 MiB in all, files of up to 2 GiB. */
+  pieceLists: 64,
+  pieceListBytes: 128 * KiB,
+
+  /** What peers took this month is recorded so often, or after so much. */
+  allowanceRecordMs: 30 * second,
+  allowanceRecordBytes: 64 * MiB,
+
+  /** A peer's question must be here within this time. */
+  questionMs: 5 * second,
+
+  /** Of all connections, for machines that are no clients; and for one of them. */
+  strangersShare: 1 / 2,
+  connectionsPerStranger: 32,
+
+  /** Requests that one connection of such a machine may send ahead: daemons send none. */
+  pipelinedStrangers: 4,
 } as const;

@@ -121,8 +121,9 @@ export class Growing {
     const record = text === undefined ? undefined : decodePart(text);
     // Files without a record that stem from an earlier boot were removed when the store opened.
     const sameBoot = record === undefined || record.bootId === files.bootId();
-    const file = await files.create(start.path);
     const list = await files.open(this.#room.layout.pieces(key));
+    await list?.close();
+    const file = await files.create(start.path);
     try {
       // With pieces beyond its end the beginning is no longer than what is recorded of it.
       const trust = { record, sameBoot: sameBoot && list === undefined };
@@ -139,7 +140,6 @@ export class Growing {
         log.warn("prefix-damaged", { sha256: key, foundBytes, heldBytes: resumed.heldBytes });
       }
       const unfinished = this.#new({ ...start, resumed: { file, ...resumed } });
-      await list?.close();
       if (list !== undefined) {
         await unfinished.resumeAhead(await files.create(this.#room.layout.pieces(key)));
         counters.add("cache.resumedPieces", [...unfinished.aheadPieces].length);

@@ -206,8 +206,8 @@ export class Unfinished {
     this.#heldBytes = 0;
     this.#savedBytes = 0;
     this.#digest = undefined;
-    await this.#ahead?.clear();
     const reset = this.#queue.reset();
+    await this.#ahead?.clear();
     await this.#saving;
     if (this.key !== undefined) await this.#host.savePrefix(this, []);
     await reset;

@@ -179,6 +179,7 @@ export class Sharing {
   #work(what: () => Promise<void>): void {
     this.#working = this.#working.then(what).catch((thrown: unknown) => {
       this.#parts.counters.add("share.failed");
+      this.#scannedMs = -Infinity;
       this.#parts.log.warn("share-failed", { error: errorText(thrown) });
     });
   }

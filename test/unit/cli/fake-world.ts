@@ -21,13 +21,18 @@ export class FakeWorld implements World {
   get out() {
     return {
       write: (text: string) => void (this.written.out += text),
+      writeBytes: (bytes: Uint8Array) => {
+        this.written.out += Buffer.from(bytes).toString("latin1");
+        return Promise.resolve();
+      },
       isTerminal: false,
       columns: 80,
     };
   }
   get err() {
     const write = (text: string): void => void (this.written.err += text);
-    return { write, isTerminal: this.isTerminal, columns: 80 };
+    const writeBytes = (): Promise<void> => Promise.reject(new Error("no bytes go there"));
+    return { write, writeBytes, isTerminal: this.isTerminal, columns: 80 };
   }
   get homeDirectory() {
     return join(this.directory, "home");

@@ -233,7 +233,11 @@ describe("Progress", () => {
   it("writes at most ten lines a second, over one another, none longer than the terminal", () => {
     let written = "";
     let now = 0;
-    const err = { write: (text: string) => void (written += text), isTerminal: true, columns: 40 };
+    const err = {
+      write: (text: string) => void (written += text),
+      writeBytes: () => Promise.reject(new Error("no bytes go there")),
+      ...{ isTerminal: true, columns: 40 },
+    };
     const progress = new Progress("Work", { err, wallMs: () => now });
     progress.show({ done: 1, total: 10, note: "n".repeat(100) });
     now = 50;

@@ -2,24 +2,31 @@ import assert from "node:assert/strict";
 import { describe, it } from "mocha";
 import { Counters } from "../../../src/base/counters.ts";
 import type { Sha256 } from "../../../src/base/sha256.ts";
-import { hour, second } from "../../../src/base/units.ts";
-import type { StoredFile, StoreStats } from "../../../src/cache/types.ts";
-import { Sharing } from "../../../src/engine/dht-sharing.ts";
+import { hour, KiB, second } from "../../../src/base/units.ts";
+import type { StoredFile } from "../../../src/cache/types.ts";
 import type { Published } from "../../../src/engine/dht-service.ts";
 import type { Share } from "../../../src/engine/dht-status.ts";
+import { Sharing } from "../../../src/engine/sharing.ts";
+import { nodeHashes } from "../../../src/io/node-hashes.ts";
+import type { FileValue, PieceList } from "../../../src/krpc/value.ts";
+import { pieceListKey } from "../../../src/krpc/value.ts";
 import { VirtualClock } from "../../../src/sim/virtual-clock.ts";
 import { silentLog } from "../../integration/dht-swarm.ts";
 
 const sha = (index: number): Sha256 => index.toString(16).padStart(64, "0") as Sha256;
+const piece = 512 * KiB;
 
 class World {
   readonly clock = new VirtualClock();
   readonly counters = new Counters();
   readonly files = new Map<Sha256, StoredFile>();
-  readonly published = new Set<Sha256>();
+  readonly published = new Map<Sha256, FileValue>();
+  readonly lists: PieceList[] = [];
   readonly unlisted = new Set<Sha256>();
+  listing = "";
   outcome: Published = "published";
   failing = false;
+  changed: (sha256: Sha256) => void = () => undefined;
 
   add(index: number, fields: Partial<StoredFile> = {}): void {
     const sha256 = sha(index);
@@ -28,49 +35,60 @@ class World {
       ...{ verifiedAtMs: 0, lastUsedMs: 0, names: [], scope: "public", origin: "mirror" },
       ...fields,
     });
+    this.changed(sha256);
   }
 
   start(share: Share): Sharing {
     const { clock, counters } = this;
     const sharing = new Sharing(
       {
-        ...{ clock, counters, log: silentLog, store: this },
+        ...{ clock, counters, hashes: nodeHashes, log: silentLog, store: this },
         listed: (digests) => new Set([...digests].filter((each) => !this.unlisted.has(each))),
-        dht: {
-          publish: (sha256) => {
-            if (this.outcome === "published") this.published.add(sha256);
-            return this.outcome;
-          },
-          withdraw: (sha256) => void this.published.delete(sha256),
-        },
+        listing: () => this.listing,
       },
-      { share, leastBytes: 65_536 },
+      { share, leastBytes: 64 * KiB },
     );
     sharing.start();
+    sharing.announceTo({
+      publish: (sha256, value) => {
+        if (this.outcome === "published") this.published.set(sha256, value);
+        return this.outcome;
+      },
+      publishPieces: (list) => void this.lists.push(list),
+      withdraw: (sha256) => void this.published.delete(sha256),
+    });
     return sharing;
+  }
+
+  find(sha256: Sha256): StoredFile | undefined {
+    return this.files.get(sha256);
+  }
+
+  watch(listener: (sha256: Sha256) => void): void {
+    this.changed = listener;
+  }
+
+  pieceHashes(sha256: Sha256): Promise<Buffer | undefined> {
+    const size = this.files.get(sha256)?.sizeBytes;
+    return Promise.resolve(
+      size === undefined ? size : Buffer.alloc(32 * Math.ceil(size / piece), 7),
+    );
   }
 
   async *list(): AsyncIterable<StoredFile> {
     for (const file of [...this.files.values()]) {
       await Promise.resolve();
+      if (this.failing) throw new Error("the disk has gone");
       yield file;
     }
   }
 
-  stats(): Promise<StoreStats> {
-    if (this.failing) return Promise.reject(new Error("the disk has gone"));
-    const bytes = [...this.files.values()].reduce((sum, file) => sum + file.sizeBytes, 0);
-    const rest = { unfinishedFiles: 0, unfinishedBytes: 0, quotaBytes: 0, keepFreeBytes: 0 };
-    const offered = { offeredFiles: 0, offeredBytes: 0, freeBytes: 0 };
-    return Promise.resolve({ files: this.files.size, bytes, ...rest, ...offered });
-  }
-
   async pass(ms: number): Promise<void> {
-    for (let left = ms; left > 0; left -= 5 * second) {
-      await new Promise(setImmediate);
-      this.clock.advance(Math.min(left, 5 * second));
+    for (let left = ms; left > 0; left -= second) {
+      for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+      this.clock.advance(Math.min(left, second));
     }
-    await new Promise(setImmediate);
+    for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
   }
 }
 
@@ -84,46 +102,101 @@ describe("Sharing", () => {
     world.unlisted.add(sha(4));
     const sharing = world.start("fresh");
     await world.pass(second);
-    assert.deepEqual([...world.published], [sha(1)]);
-    assert.equal(sharing.status().files, 1);
-    assert.equal(sharing.status().scannedAtMs, world.clock.wallMs() - second);
+    assert.deepEqual([...world.published.keys()], [sha(1)]);
+    assert.deepEqual([...sharing.digests.all], [sha(1), sha(2), sha(3)], "near peers get more");
+    const given = [...world.files.values()].map((file) => [
+      sharing.mayGive(file, true),
+      sharing.mayGive(file, false),
+    ]);
+    assert.deepEqual(given, [
+      [true, true],
+      [true, false],
+      [true, true],
+      [false, false],
+    ]);
     assert.equal(world.counters.get("dht.share.published"), 1);
+    assert.equal(world.counters.get("share.served"), 3);
     const all = new World();
     for (const [key, file] of world.files) all.files.set(key, file);
     all.unlisted.add(sha(4));
     all.start("all");
     const none = new World();
     none.add(1);
-    none.start("none");
+    const nothing = none.start("none");
     await Promise.all([all.pass(second), none.pass(second)]);
-    assert.deepEqual([...all.published], [sha(1), sha(4)]);
-    assert.deepEqual([...none.published], []);
+    assert.deepEqual([...all.published.keys()], [sha(1), sha(4)]);
+    assert.deepEqual([...none.published.keys()], []);
+    assert.ok(!nothing.mayGive(none.files.get(sha(1))!, true));
   });
 
-  it("follows the store, and what indexes list", async () => {
+  it("tells the pieces as they fit", async () => {
+    const world = new World();
+    for (const pieces of [1, 4, 5, 32, 33]) world.add(pieces, { sizeBytes: pieces * piece });
+    world.start("fresh");
+    await world.pass(second);
+    const kinds = [...world.published.values()].map(({ pieces }) => pieces.kind);
+    assert.deepEqual(kinds, ["none", "inline", "key", "key", "peer"]);
+    assert.deepEqual(
+      world.lists.map(({ hashes }) => hashes.length),
+      [5, 32],
+    );
+    const told = world.published.get(sha(5))?.pieces;
+    const key = pieceListKey(nodeHashes, world.lists[0]!);
+    assert.deepEqual(told, { kind: "key", key });
+  });
+
+  it("follows the store as it changes, and what indexes list", async () => {
     const world = new World();
     for (let index = 0; index < 600; index++) world.add(index);
     const sharing = world.start("fresh");
     await world.pass(5 * second);
     assert.equal(world.published.size, 600);
+    const { version } = sharing.digests;
     world.add(700);
-    world.files.delete(sha(5));
-    world.files.delete(sha(6));
-    await world.pass(10 * second);
+    for (const index of [5, 6]) {
+      world.files.delete(sha(index));
+      world.changed(sha(index));
+    }
+    await world.pass(second);
     assert.equal(world.published.size, 599);
     assert.ok(world.published.has(sha(700)) && !world.published.has(sha(5)));
     assert.equal(world.counters.get("dht.share.withdrawn"), 2);
-    const scans = world.counters.get("dht.share.scans");
+    assert.ok(sharing.digests.version > version, "the filter is another one");
+    const scans = world.counters.get("share.scans");
+    await world.pass(60 * second);
+    assert.equal(world.counters.get("share.scans"), scans, "nothing has changed");
     world.unlisted.add(sha(10));
-    await world.pass(hour);
-    assert.equal(world.counters.get("dht.share.scans"), scans, "nothing has changed in the store");
-    await world.pass(3 * hour);
+    world.listing = "another";
+    await world.pass(30 * second);
     assert.ok(!world.published.has(sha(10)));
     await sharing.stop();
     world.add(800);
-    await world.pass(3 * hour + 5 * second);
+    await world.pass(60 * second);
     assert.ok(!world.published.has(sha(800)));
     assert.equal(world.clock.pendingTimers, 0);
+  });
+
+  it("tells of long downloads, until they are over", async () => {
+    const world = new World();
+    const sharing = world.start("fresh");
+    sharing.unfinished(sha(1), 10 * piece);
+    sharing.unfinished(sha(2), 10 * piece);
+    sharing.ended(sha(2));
+    await world.pass(second);
+    assert.deepEqual(world.published.get(sha(1))?.state, { kind: "unfinished", eighths: 0 });
+    assert.ok(!world.published.has(sha(2)), "it was over before it was told");
+    assert.equal(world.counters.get("share.unfinished"), 1);
+    world.add(1, { sizeBytes: 10 * piece });
+    sharing.ended(sha(1));
+    await world.pass(second);
+    assert.deepEqual(world.published.get(sha(1))?.state, { kind: "complete" });
+    sharing.unfinished(sha(3), 10 * piece);
+    await world.pass(second);
+    sharing.ended(sha(3));
+    assert.ok(!world.published.has(sha(3)), "it came to nothing");
+    world.unlisted.add(sha(4));
+    assert.ok(!sharing.mayGiveUnfinished(sha(4), false));
+    assert.ok(sharing.mayGiveUnfinished(sha(4), true));
   });
 
   it("tries again what was too much, and after failures", async () => {
@@ -133,14 +206,14 @@ describe("Sharing", () => {
     world.failing = true;
     const sharing = world.start("fresh");
     await world.pass(second);
-    assert.equal(world.counters.get("dht.share.failed"), 1);
+    assert.ok(world.counters.get("share.failed") > 0);
     world.failing = false;
-    await world.pass(10 * second);
-    assert.equal(sharing.status().files, 0);
+    await world.pass(60 * second);
+    assert.deepEqual([...sharing.digests.all], [sha(1)]);
+    assert.equal(world.published.size, 0);
     world.outcome = "published";
-    world.add(2);
-    await world.pass(10 * second);
-    assert.equal(sharing.status().files, 2);
+    await world.pass(3 * hour + 60 * second);
+    assert.equal(world.published.size, 1);
     await sharing.stop();
   });
 });

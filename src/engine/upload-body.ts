@@ -1,0 +1,89 @@
+/**
+ * The bytes of an upload: sliced and paced as its slot says, counted, and watched. A reader that takes
+ * nothing for a while loses its slot and its connection.
+ */
+import { AptP2pError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
+import type { Clock } from "../base/ports.ts";
+import type { Slot } from "../swarm/upload-gate.ts";
+import type { Body } from "./body.ts";
+
+export interface UploadParts {
+  readonly clock: Clock;
+  readonly slot: Slot;
+  /** Ends the connection. */
+  readonly cut: () => void;
+  readonly onBytes: (bytes: number) => void;
+  /** Called once. */
+  readonly onEnd: () => void;
+}
+
+export class UploadBody implements Body {
+  readonly #inner: Body;
+  readonly #parts: UploadParts;
+  readonly #sliceBytes: number;
+  /** What is left of the last chunk. */
+  #rest: Buffer | undefined;
+  #stopWatch: () => void = () => undefined;
+  #stopPace: () => void = () => undefined;
+  #giveUp: ((reason: AptP2pError) => void) | undefined;
+  #closed = false;
+
+  constructor(inner: Body, parts: UploadParts) {
+    this.#inner = inner;
+    this.#parts = parts;
+    this.#sliceBytes = parts.slot.sliceBytes;
+  }
+
+  async next(): Promise<Buffer | undefined> {
+    const { slot, onBytes } = this.#parts;
+    this.#stopWatch();
+    const chunk = this.#rest ?? (await this.#inner.next());
+    if (this.#closed) throw new AptP2pError("CLOSED", "the peer has left");
+    if (!slot.open) throw new AptP2pError("CLOSED", "the hours for uploads are over");
+    if (chunk === undefined) {
+      this.#watch();
+      return undefined;
+    }
+    const slice = chunk.subarray(0, this.#sliceBytes);
+    this.#rest = slice.length < chunk.length ? chunk.subarray(slice.length) : undefined;
+    await this.#pace(slice.length);
+    onBytes(slice.length);
+    this.#watch();
+    return slice;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stopWatch();
+    this.#stopPace();
+    this.#giveUp?.(new AptP2pError("CLOSED", "the peer has left"));
+    this.#inner.close();
+    this.#parts.slot.end();
+    this.#parts.onEnd();
+  }
+
+  /** From a chunk's leaving here until the next one is wanted, the reader is looked at. */
+  #watch(): void {
+    const { clock, cut } = this.#parts;
+    this.#stopWatch = clock.after(limits.uploadStallMs, cut);
+  }
+
+  async #pace(bytes: number): Promise<void> {
+    let passed = false;
+    this.#stopPace = this.#parts.slot.pace(bytes, () => {
+      passed = true;
+      this.#resume?.();
+    });
+    if (passed) return;
+    await new Promise<void>((resolve, reject) => {
+      this.#resume = resolve;
+      this.#giveUp = reject;
+    });
+    this.#resume = undefined;
+    this.#giveUp = undefined;
+  }
+
+  #resume: (() => void) | undefined;
+}
