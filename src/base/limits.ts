@@ -211,10 +211,6 @@ export const limits = {
   /** Machines of the own network that are asked; a filter has some KB, 64 KiB at the most. */
   neighbours: 256,
 
-  /** Files and peers of which it is counted what they were given. */
-  uploadedFiles: 4096,
-  uploadedPeers: 1024,
-
   /** Files of which it is remembered who gave them; some 300 bytes each. */
   rememberedSources: 256,
 

@@ -8,11 +8,11 @@ import { parseSha256, type Sha256 } from "../base/sha256.ts";
 import { hour, minute, second } from "../base/units.ts";
 import type { Store } from "../cache/store.ts";
 import { get, type GetParts } from "../engine/get.ts";
-import type { Uploads } from "../engine/uploads.ts";
+import type { Uploads } from "../engine/peer-uploads.ts";
 
 export interface GetControlParts extends GetParts {
   readonly store: Store;
-  readonly uploads: Uploads;
+  readonly uploads: Pick<Uploads, "file">;
 }
 
 /** Bytes [start, size) as the body; size and digest in the head. Ends early when `signal` aborts. */
@@ -71,13 +71,13 @@ export async function seed(
   const file = store.find(sha256);
   if (file === undefined) throw new AptP2pError("USAGE", "the store does not have this file");
   const startMs = performance.now();
-  const before = uploads.of(sha256)?.bytes ?? 0;
-  const given = (): number => (uploads.of(sha256)?.bytes ?? 0) - before;
+  const before = uploads.file(sha256)?.bytes ?? 0;
+  const given = (): number => (uploads.file(sha256)?.bytes ?? 0) - before;
   const over = (): boolean => {
-    const lastMs = Math.max(startMs, uploads.of(sha256)?.lastMs ?? -Infinity);
+    const lastMs = Math.max(startMs, uploads.file(sha256)?.lastMs ?? -Infinity);
     switch (until.kind) {
       case "idle":
-        return performance.now() - lastMs >= idleMs && !uploads.busy(sha256);
+        return performance.now() - lastMs >= idleMs && (uploads.file(sha256)?.active ?? 0) === 0;
       case "ratio":
         return given() >= until.ratio * file.sizeBytes;
       case "time":

@@ -13,18 +13,21 @@ import { version } from "../base/version.ts";
 import type { Store } from "../cache/store.ts";
 import type { Config } from "../config/options.ts";
 import type { DhtService } from "../engine/dht-service.ts";
+import type { Downloads } from "../engine/downloads.ts";
 import { PeerFinder } from "../engine/finder.ts";
 import { Neighbours } from "../engine/neighbours.ts";
+import { PeerAnswers } from "../engine/peer-answers.ts";
 import type { Mirror } from "../engine/ports.ts";
 import { Sharing } from "../engine/sharing.ts";
 import { Swarm } from "../engine/swarm.ts";
-import { Uploads } from "../engine/uploads.ts";
+import { UnfinishedShare } from "../engine/unfinished-share.ts";
 import { GotPeers } from "../io/got-peers.ts";
 import { ownAddresses } from "../io/network-dial.ts";
 import { resolveBootstrap } from "../io/resolve-bootstrap.ts";
 import { secureRandom } from "../io/secure-random.ts";
 import { Bans, type Ban } from "../swarm/bans.ts";
 import { Patience } from "../swarm/patience.ts";
+import { UploadGate, type UploadLimits } from "../swarm/upload-gate.ts";
 import { nearTest } from "./near.ts";
 
 export interface DaemonPeersParts {
@@ -51,7 +54,6 @@ export class DaemonPeers {
   readonly swarm: Swarm;
   readonly port: GotPeers;
   readonly bans: Bans;
-  readonly uploads: Uploads;
   readonly isNear = nearTest();
   readonly #parts: DaemonPeersParts;
   readonly #config: Config;
@@ -73,7 +75,6 @@ export class DaemonPeers {
       },
       { share, leastBytes },
     );
-    this.uploads = new Uploads(clock);
     const own = ownAddresses();
     this.port = new GotPeers({
       tcpPort: () => this.#tcpPort,
@@ -113,6 +114,41 @@ export class DaemonPeers {
   /** Whether anything is taken from peers. */
   get enabled(): boolean {
     return this.#config.dht.share !== "none";
+  }
+
+  /** What others get, of the store and of downloads. Called once. */
+  serve(downloads: Downloads): PeerAnswers {
+    const { store, clock, hashes, counters } = this.#parts;
+    const { sharing, isNear } = this;
+    const parts = { hashes, isNear };
+    return new PeerAnswers(
+      {
+        ...{ store, clock, hashes, counters, isNear, random: secureRandom, shared: sharing },
+        pieceHashes: (sha256) => store.pieceHashes(sha256),
+        unfinished: (sha256) => {
+          const running = downloads.find(sha256);
+          const session = running?.download.session;
+          if (running === undefined || session === undefined) return undefined;
+          if (!sharing.mayGiveUnfinished(sha256, running.byHand)) return undefined;
+          return new UnfinishedShare(parts, running.download, session);
+        },
+        gate: new UploadGate(clock, this.#uploadLimits()),
+        heard: (endpoint) => this.neighbours.learn(endpoint),
+      },
+      { enabled: this.enabled, nearOnly: this.#config.dht.network === "lan" },
+    );
+  }
+
+  #uploadLimits(): UploadLimits {
+    const { peers } = this.#config;
+    const rate = (value: number | "unlimited"): number => (value === "unlimited" ? Infinity : value);
+    return {
+      ...{ slots: peers.uploadSlots, slotsPerPeer: peers.uploadSlotsPerPeer },
+      queue: 2 * peers.uploadSlots,
+      farRate: rate(peers.uploadRateBytes),
+      nearRate: rate(peers.lanUploadRateBytes),
+      ratePerPeer: rate(peers.uploadRatePerPeerBytes),
+    };
   }
 
   /** `tcpPort`: where peers are served; undefined: nowhere that others could reach. */

@@ -141,9 +141,10 @@ class Daemon {
       page: async () => statusPage(await status()),
     };
     const { maxConnections } = this.#config.proxy;
+    const answers = peers.serve(engine.transfers);
     const get = {
       ...{ archive, store, downloads: engine.transfers, mirror: mirror.got, clock: systemClock },
-      ...{ finder: peers.finder, peers: peers.port, uploads: peers.uploads },
+      ...{ finder: peers.finder, peers: peers.port, uploads: answers.uploads },
     };
     await this.#listenControl({ archive, store, get }, dht, status);
     const { servers, addresses, port } = await listenAll(this.#config.proxy, () =>

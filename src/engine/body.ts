@@ -27,14 +27,14 @@ function giveBuffer(buffer: Buffer): void {
 
 /** Bytes [start, end) of an open file, which it closes at the end. Chunks die with close(). */
 export class FileBody implements Body {
-  readonly #file: OpenFile;
+  readonly #file: Pick<OpenFile, "read" | "close">;
   readonly #end: number;
   #position: number;
   readonly #buffers: Buffer[] = [];
   #turn = 0;
   #closed = false;
 
-  constructor(file: OpenFile, start: number, end: number) {
+  constructor(file: Pick<OpenFile, "read" | "close">, start: number, end: number) {
     this.#file = file;
     this.#position = start;
     this.#end = end;

@@ -33,7 +33,11 @@ export class PeerAskers {
   }
 
   /** A sample of those and of `more`, without the one that asks, and without what it may not know. */
-  sample(sha256: Sha256, who: Uploader & { readonly self: Endpoint | undefined }, from: Sampling) {
+  sample(
+    sha256: Sha256,
+    who: Uploader & { readonly self: Endpoint | undefined },
+    from: Sampling,
+  ): Endpoint[] {
     const sinceMs = this.#clock.monotonicMs() - limits.askerMs;
     const askers = [...(this.#files.get(sha256)?.entries() ?? [])].map(([, asker]) => asker);
     const known = new Map<string, Endpoint>();

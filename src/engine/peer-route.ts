@@ -5,7 +5,8 @@ import { wireBounds } from "../swarm/peer-wire.ts";
 
 export const peerPrefix = "/~/";
 
-export type PeerRoute =
+/** About one file. */
+export type FileRoute =
   | { readonly kind: "file" | "pieces"; readonly sha256: Sha256 }
   | {
       readonly kind: "swarm";
@@ -13,8 +14,9 @@ export type PeerRoute =
       /** How many pieces the asker has seen there; undefined: it wants an answer at once. */
       readonly seen: number | undefined;
       readonly waitMs: number;
-    }
-  | { readonly kind: "filter" | "have" };
+    };
+
+export type PeerRoute = FileRoute | { readonly kind: "filter" | "have" };
 
 /** `url` begins with `/~/`; undefined: there is nothing of that name. */
 export function peerRoute(url: string): PeerRoute | undefined {

@@ -26,7 +26,8 @@ export class UploadBody implements Body {
   #rest: Buffer | undefined;
   #stopWatch: () => void = () => undefined;
   #stopPace: () => void = () => undefined;
-  #giveUp: ((reason: AptP2pError) => void) | undefined;
+  #giveUp: (reason: AptP2pError) => void = () => undefined;
+  #left = false;
   #closed = false;
 
   constructor(inner: Body, parts: UploadParts) {
@@ -39,12 +40,12 @@ export class UploadBody implements Body {
     const { slot, onBytes } = this.#parts;
     this.#stopWatch();
     const chunk = this.#rest ?? (await this.#inner.next());
-    if (this.#closed) throw new AptP2pError("CLOSED", "the peer has left");
-    if (!slot.open) throw new AptP2pError("CLOSED", "the hours for uploads are over");
     if (chunk === undefined) {
       this.#watch();
       return undefined;
     }
+    if (this.#left) throw gone();
+    if (!slot.open) throw new AptP2pError("CLOSED", "the hours for uploads are over");
     const slice = chunk.subarray(0, this.#sliceBytes);
     this.#rest = slice.length < chunk.length ? chunk.subarray(slice.length) : undefined;
     await this.#pace(slice.length);
@@ -53,12 +54,18 @@ export class UploadBody implements Body {
     return slice;
   }
 
+  /** The peer has left: whoever waits for the next bytes hears of it. Then comes `close`. */
+  leave(): void {
+    this.#left = true;
+    this.#stopPace();
+    this.#giveUp(gone());
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#stopWatch();
     this.#stopPace();
-    this.#giveUp?.(new AptP2pError("CLOSED", "the peer has left"));
     this.#inner.close();
     this.#parts.slot.end();
     this.#parts.onEnd();
@@ -70,20 +77,15 @@ export class UploadBody implements Body {
     this.#stopWatch = clock.after(limits.uploadStallMs, cut);
   }
 
-  async #pace(bytes: number): Promise<void> {
-    let passed = false;
-    this.#stopPace = this.#parts.slot.pace(bytes, () => {
-      passed = true;
-      this.#resume?.();
-    });
-    if (passed) return;
-    await new Promise<void>((resolve, reject) => {
-      this.#resume = resolve;
+  /** Resolves at once, or when so many bytes may leave; rejects CLOSED when the peer leaves. */
+  #pace(bytes: number): Promise<void> {
+    return new Promise((resolve, reject) => {
       this.#giveUp = reject;
+      this.#stopPace = this.#parts.slot.pace(bytes, resolve);
     });
-    this.#resume = undefined;
-    this.#giveUp = undefined;
   }
+}
 
-  #resume: (() => void) | undefined;
+function gone(): AptP2pError {
+  return new AptP2pError("CLOSED", "the peer has left");
 }

@@ -1,6 +1,6 @@
 /**
  * Who may ask what. apt of this machine, and of networks that the administrator allowed; no web page
- * (DNS rebinding, cross-site requests) and no stranger.
+ * (DNS rebinding, cross-site requests), and strangers only what daemons may have of each other.
  */
 import type { IncomingHttpHeaders } from "node:http";
 import { isLoopback, networkTest, type Network } from "../engine/address-rules.ts";
@@ -22,6 +22,11 @@ export interface Refusal {
   readonly text: string;
 }
 
+const misnamed: Refusal = {
+  status: 421,
+  text: "this apt-p2p is not the host that the request names",
+};
+
 export class Access {
   readonly #allowed: (address: string) => boolean;
   readonly #hosts: ReadonlySet<string>;
@@ -31,17 +36,28 @@ export class Access {
     this.#hosts = new Set(["localhost", ...hosts.map((host) => host.toLowerCase())]);
   }
 
+  /** Whether it is one of those that may use this daemon as apt does. */
+  isClient({ remoteAddress, localAddress }: Peer): boolean {
+    const local = isLoopback(remoteAddress) && isLoopback(localAddress);
+    return local || this.#allowed(remoteAddress);
+  }
+
+  /** undefined: welcome. What daemons ask of each other is asked by anybody but web pages. */
+  refusePeer(headers: IncomingHttpHeaders): Refusal | undefined {
+    if (!this.#named(headers.host ?? "")) return misnamed;
+    return fromBrowser(headers) ? { status: 403, text: "this is for daemons" } : undefined;
+  }
+
   /** undefined: welcome. `page`: the request is for the status page, which a browser may see. */
   refuse(
     peer: Peer,
     request: { readonly url: string; readonly headers: IncomingHttpHeaders },
   ): Refusal | undefined {
-    const local = isLoopback(peer.remoteAddress) && isLoopback(peer.localAddress);
-    if (!local && !this.#allowed(peer.remoteAddress)) {
+    if (!this.isClient(peer)) {
       return { status: 403, text: "this apt-p2p serves apt of its own machine only" };
     }
     if (request.url.startsWith("/") && !this.#named(request.headers.host ?? "")) {
-      return { status: 421, text: "this apt-p2p is not the host that the request names" };
+      return misnamed;
     }
     if (request.url !== "/" && fromBrowser(request.headers)) {
       return { status: 403, text: "apt-p2p serves apt, not web pages" };

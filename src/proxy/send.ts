@@ -19,18 +19,21 @@ export interface Sent {
 
 /**
  * Sends; never rejects. `gone` is the end of the client's connection: an answer that waits behind
- * others has no connection yet, and hears of its end from nowhere else.
+ * others has no connection yet, and hears of its end from nowhere else. `broken`: what becomes of a
+ * body that fails before its first byte; apt is told why, a peer takes the end of its connection for
+ * what it is.
  */
 export async function send(
   response: ServerResponse,
   answer: Answer,
   gone: AbortSignal,
+  broken: "tell" | "cut" = "tell",
 ): Promise<Sent> {
   const { body } = answer;
   const sent = { bytes: 0 };
   try {
     // Nothing is read for an answer that waits behind others: it would only lie in memory.
-    if (response.socket === null && body !== undefined) await turnOf(response, gone);
+    if (body !== undefined) await turnOf(response, gone);
     const first = await body?.next();
     writeHead(response, answer);
     const whole = first === undefined || answer.headers["content-length"] === `${first.length}`;
@@ -44,7 +47,10 @@ export async function send(
     }
     return { bytes: sent.bytes, failure: undefined };
   } catch (thrown) {
-    return { bytes: sent.bytes, failure: await giveUp(response, thrown, gone) };
+    const mayTell =
+      broken === "tell" && !(thrown instanceof AptP2pError && thrown.code === "MISMATCH");
+    await giveUp(response, mayTell ? thrown : undefined, gone);
+    return { bytes: sent.bytes, failure: thrown };
   } finally {
     body?.close();
   }
@@ -97,27 +103,24 @@ function settled(
 }
 
 /** Resolves when the answers ahead on the same connection are out. */
-function turnOf(response: ServerResponse, gone: AbortSignal): Promise<void> {
+export function turnOf(response: ServerResponse, gone: AbortSignal): Promise<void> {
+  if (response.socket !== null) return Promise.resolve();
   return settled(gone, (turn) => response.once("socket", () => turn()));
 }
 
-/** Before the head: an honest 502. After it: the connection ends, when this answer's turn has come. */
-async function giveUp(
-  response: ServerResponse,
-  thrown: unknown,
-  gone: AbortSignal,
-): Promise<unknown> {
-  if (response.destroyed || gone.aborted) return thrown;
-  if (!response.headersSent && !(thrown instanceof AptP2pError && thrown.code === "MISMATCH")) {
-    const text = Buffer.from(`${thrown instanceof Error ? thrown.message : String(thrown)}\n`);
+/**
+ * Before the head: an honest 502, if there is something to tell. Else the connection ends, when this
+ * answer's turn has come.
+ */
+async function giveUp(response: ServerResponse, told: unknown, gone: AbortSignal): Promise<void> {
+  if (response.destroyed || gone.aborted) return;
+  if (!response.headersSent && told !== undefined) {
+    const text = Buffer.from(`${told instanceof Error ? told.message : String(told)}\n`);
     response.writeHead(502, { "content-type": "text/plain", "content-length": text.length });
     response.end(text);
-    return thrown;
+    return;
   }
-  if (response.socket === null) {
-    await turnOf(response, gone).catch(() => undefined);
-  }
+  await turnOf(response, gone).catch(() => undefined);
   // What the answers ahead still have on its way goes out first.
   response.socket?.destroySoon();
-  return thrown;
 }

@@ -35,6 +35,8 @@ export interface MachineOptions {
   /** Lines of the configuration file by section, beyond directories. */
   readonly settings?: Readonly<Record<string, readonly string[]>>;
   readonly environment?: Readonly<Record<string, string>>;
+  /** For the daemon's Node, such as --cpu-prof. */
+  readonly nodeOptions?: readonly string[];
 }
 
 export interface AptRun {
@@ -123,7 +125,9 @@ export class LabMachine {
 
   async start(): Promise<void> {
     // nsenter becomes the program, so that this is the daemon's own process id.
-    const child = this.#spawn([process.execPath, ...nodeFlags, program, "daemon", ...this.#config]);
+    const { nodeOptions = [] } = this.#options;
+    const node = [process.execPath, ...nodeFlags, ...nodeOptions];
+    const child = this.#spawn([...node, program, "daemon", ...this.#config]);
     this.#child = child;
     this.#killing = undoable(() => child.kill("SIGKILL"));
     for (const stream of [child.stdout, child.stderr]) {

@@ -233,6 +233,16 @@ export class LabHost implements Place {
     return ["nsenter", `--net=/run/netns/${this.namespace}`, "--", ...words];
   }
 
+  /** More addresses for it, of 198.19/16; each laboratory has one host with such. */
+  addAddresses(count: number): readonly string[] {
+    const more = Array.from({ length: count }, (_, index) => {
+      return `198.19.${Math.floor(index / 250)}.${(index % 250) + 1}`;
+    });
+    const lines = more.map((address) => `addr add ${address}/15 dev eth0\n`);
+    must(["ip", "-n", this.namespace, "-batch", "-"], lines.join(""));
+    return more;
+  }
+
   /** Bytes that have left it by its link, with all headers. */
   sentBytes(): number {
     return this.#bytes("transmit");

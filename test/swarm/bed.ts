@@ -25,6 +25,7 @@ export interface BedOptions {
   readonly mirrorLink?: Link;
   readonly mirrorRoundTripMs?: number;
   readonly settings?: Readonly<Record<string, readonly string[]>>;
+  readonly nodeOptions?: readonly string[];
 }
 
 export interface Bed {
@@ -65,6 +66,7 @@ export async function openBed(options: BedOptions): Promise<Bed> {
       sources: [`deb ${mirror.url}/ ${archive.suite} main`],
       keyringPath: archive.keyringPath,
       port: ports.daemon,
+      nodeOptions: options.nodeOptions ?? [],
       settings: merged(onLoopback?.(place) ?? {}, options.settings ?? {}),
     });
     const started: LabMachine[] = [];

@@ -63,6 +63,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     run: ({ variant, seed, quick }) =>
       hostile({
         ...{ share: Number(variant) / 100, peers: quick ? 3 : 10, seed },
+        bogusValues: quick ? 200 : 10_000,
         ...{ lives: quick ? 5 : 40, installsPerLife: quick ? 2 : 4 },
       }),
   },

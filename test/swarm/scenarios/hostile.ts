@@ -10,10 +10,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { SeededRandom } from "../../../src/sim/seeded-random.ts";
 import type { LabMachine } from "../../kit/lab-machine.ts";
 import { node } from "../../kit/lab-mirror.ts";
-import type { Place } from "../../kit/netlab.ts";
+import type { NetLab, Place } from "../../kit/netlab.ts";
 import { undoable } from "../../kit/scratch.ts";
-import { openBed } from "../bed.ts";
+import { openBed, sourcesOf } from "../bed.ts";
 import type { Bed } from "../bed.ts";
+import type { BogusOptions } from "../bogus-values.ts";
 import { median } from "../figures.ts";
 import type { Figure } from "../figures.ts";
 import { liarKinds } from "../liar.ts";
@@ -28,6 +29,8 @@ export interface HostileOptions {
   readonly seed: number;
   /** Default: all in turn. */
   readonly kinds?: readonly LiarKind[];
+  /** Values of the DHT that name peers which do not exist. */
+  readonly bogusValues: number;
 }
 
 interface Run {
@@ -36,6 +39,7 @@ interface Run {
   readonly trouble: string | undefined;
 }
 
+const say = (text: string): void => void process.stderr.write(`${text}\n`);
 const mirrorMbit = 50;
 const perInstall = 4;
 
@@ -78,10 +82,13 @@ async function run(
     (await client.aptOk(["install", "--download-only", ...names.slice(0, perInstall)], "direct"))
       .milliseconds / 1000;
   const places = await startLiars(bed, options.kinds ?? liarKinds);
+  const bogus = await startBogusValues(bed, options.bogusValues);
   bed.lab.hostOf(bed.mirror.place).setLink({ upMbit: mirrorMbit });
   const random = new SeededRandom(options.seed);
   const runs: Run[] = [];
   let peak = 0;
+  let fromPeers = 0;
+  let fromMirror = 0;
   for (let life = 0; life < options.lives; life++) {
     const chosen = Array.from(
       { length: options.liars },
@@ -96,18 +103,38 @@ async function run(
     await delay(random.below(1000));
     const kinds = chosen.map((liar) => liar?.kind).join(", ");
     runs.push(...(await live(client, bed, { life, kinds, installs: options.installsPerLife })));
+    const sources = await sourcesOf(client);
+    fromPeers += sources.fromPeers;
+    fromMirror += sources.fromMirror;
     peak = Math.max(peak, client.peakMemoryBytes());
   }
   const failed = runs.filter(({ trouble }) => trouble !== undefined);
-  for (const { what, trouble } of failed) process.stderr.write(`FAILED ${what}:\n${trouble}\n`);
+  for (const { what, trouble } of failed) say(`FAILED ${what}:\n${trouble}`);
   const variant = `${Math.round(options.share * 100)} % liars`;
   const seconds = runs.map((each) => each.seconds).sort((a, b) => a - b);
+  const asked = places.flatMap((liar) => Object.values(liar.asked())).reduce((a, b) => a + b, 0);
+  const believed = places.filter((liar) => (liar.asked()["file"] ?? 0) > 0);
+  for (const { kind, asked: got } of places) say(`${kind}: ${JSON.stringify(got())}`);
   const honestPeak = Math.max(...honest.map((machine) => machine.peakMemoryBytes()));
   return [
     { variant, measure: "apt runs", unit: "runs", value: runs.length },
     { variant, measure: "runs that failed", unit: "runs", value: failed.length, atMost: 0 },
     { variant, measure: "median run", unit: "s", value: median(seconds), direct },
     { variant, measure: "slowest run", unit: "s", value: seconds.at(-1) ?? NaN },
+    {
+      variant,
+      measure: "bytes from peers",
+      unit: "share",
+      value: fromPeers / (fromPeers + fromMirror),
+    },
+    { variant, measure: "questions to liars", unit: "requests", value: asked },
+    {
+      variant,
+      measure: "kinds of liars that were asked for bytes",
+      unit: "kinds",
+      value: believed.length,
+    },
+    { variant, measure: "values of peers that do not exist", unit: "values", value: bogus() },
     { variant, measure: "most memory of the client", unit: "MB", value: peak / 1e6, atMost: 250 },
     {
       variant,
@@ -134,8 +161,7 @@ async function live(
     const said = `exit ${code}, missing or wrong: ${wrong.join(" ") || "nothing"}\n${output.slice(-1500)}`;
     const trouble = fine ? undefined : `${said}\n${client.log.slice(-3000)}`;
     runs.push({ seconds: milliseconds / 1000, what, trouble });
-    if (milliseconds > 5000)
-      process.stderr.write(`slow: ${what}: ${Math.round(milliseconds)} ms\n`);
+    if (milliseconds > 5000) say(`slow: ${what}: ${Math.round(milliseconds)} ms`);
   };
   await apt(["update"], []);
   const all = archive.packages.map(({ name }) => name);
@@ -149,11 +175,13 @@ async function live(
 interface StartedLiar {
   readonly place: Place;
   readonly kind: LiarKind;
+  /** Requests that it got, by what they asked for. */
+  readonly asked: () => Readonly<Record<string, number>>;
 }
 
 async function startLiars(bed: Bed, kinds: readonly LiarKind[]): Promise<readonly StartedLiar[]> {
-  const { archive, lab, machines } = bed;
-  if (lab === undefined) throw new Error("a laboratory is needed");
+  const { archive, machines } = bed;
+  const lab = labOf(bed);
   const paths = archive.packages.map(
     ({ path, sha256 }) => [sha256, join(archive.root, path)] as const,
   );
@@ -165,16 +193,42 @@ async function startLiars(bed: Bed, kinds: readonly LiarKind[]): Promise<readonl
         ...{ kind, address: place.address, port: 9977 },
         ...{ files: Object.fromEntries(paths), victims },
       };
-      const [file, ...args] = place.command(
-        node("../swarm/liar-process.ts", [JSON.stringify(options)]),
-      );
-      const child = spawn(file, args, { stdio: ["ignore", "pipe", "inherit"] });
-      undoable(() => child.kill("SIGKILL"));
-      await new Promise((resolve, reject) => {
-        child.stdout.once("data", resolve);
-        child.once("exit", () => reject(new Error(`the liar (${kind}) did not start`)));
-      });
-      return { place, kind };
+      const last = await startHelper(place, "liar-process.ts", options);
+      return { place, kind, asked: () => JSON.parse(last()) as Record<string, number> };
     }),
   );
+}
+
+/** 10,000 values of the DHT that name peers which do not exist → how many are in place. */
+async function startBogusValues(bed: Bed, values: number): Promise<() => number> {
+  const host = labOf(bed).addHost();
+  const digests = bed.archive.packages.map(({ sha256 }) => sha256);
+  const options: BogusOptions = {
+    addresses: host.addAddresses(Math.ceil(values / digests.length)),
+    bootstrap: { address: bed.machines[0]?.place.address ?? "", port: 9977 },
+    digests,
+  };
+  const last = await startHelper(host, "bogus-values.ts", options);
+  return () => Number(last());
+}
+
+/** Starts a program of this directory and waits for its first line → its last line. */
+async function startHelper(place: Place, name: string, options: unknown): Promise<() => string> {
+  const [file, ...args] = place.command(node(`../swarm/${name}`, [JSON.stringify(options)]));
+  const child = spawn(file, args, { stdio: ["ignore", "pipe", "inherit"] });
+  undoable(() => child.kill("SIGKILL"));
+  let last = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    last = text.trimEnd().split("\n").at(-1) ?? "";
+  });
+  await new Promise((resolve, reject) => {
+    child.stdout.once("data", resolve);
+    child.once("exit", () => reject(new Error(`${name} did not start`)));
+  });
+  return () => last;
+}
+
+function labOf({ lab }: Bed): NetLab {
+  if (lab === undefined) throw new Error("a laboratory is needed");
+  return lab;
 }

@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import { describe, it } from "mocha";
+import { MiB, second } from "../../../src/base/units.ts";
+import { liarsOf, truthOf } from "../../../src/swarm/blame.ts";
+import { PieceMap } from "../../../src/swarm/piece-map.ts";
+import type { TransferPlan } from "../../../src/swarm/transfer.ts";
+import { falseDigest, SmallSwarm, trueDigest, type FakePeer } from "./small-swarm.ts";
+
+const size = 20 * MiB;
+const good: FakePeer = { rate: 10e6, rttMs: 2 };
+
+function swarm(
+  peers: readonly FakePeer[],
+  plan: Partial<TransferPlan> = {},
+  adjust: (swarm: SmallSwarm) => void = () => undefined,
+): SmallSwarm {
+  const made = new SmallSwarm({ sizeBytes: size, patienceMs: 200, ...plan });
+  adjust(made);
+  for (const [index, peer] of peers.entries()) made.add(index + 1, peer);
+  made.transfer.searchEnded();
+  made.run(120 * second);
+  return made;
+}
+
+/** What apt alone would have needed. */
+const aloneMs = 20 + (size * 1000) / 10e6;
+
+describe("Transfer", () => {
+  describe("the mirror", () => {
+    it("streams at once for whoever is alone", () => {
+      const { finishedMs, firstByteMs, mirrorBytes } = swarm([]);
+      assert.ok(finishedMs! <= aloneMs + 20, `${finishedMs} ms`);
+      assert.ok(firstByteMs! < 50);
+      assert.equal(mirrorBytes, size);
+    });
+
+    it("is not asked when a seed is as fast", () => {
+      const { mirrorBytes, finishedMs } = swarm([good]);
+      assert.equal(mirrorBytes, 0);
+      assert.ok(finishedMs! < aloneMs);
+    });
+
+    it("gives less than a tenth beside a slow seed that is no slower than itself", () => {
+      const slow = { rate: 1e6, rttMs: 30, near: false };
+      const { mirrorBytes } = swarm([slow], {}, (each) => (each.mirrorRate = 1e6));
+      assert.ok(mirrorBytes < size / 10, `${mirrorBytes} bytes`);
+    });
+
+    const troubles: Record<string, FakePeer> = {
+      "is silent": { ...good, silent: true },
+      crawls: { ...good, rate: 50_000 },
+      "is always busy": { ...good, fails: () => ({ kind: "busy", retryAfterMs: 1000 }) },
+      "has nothing": { ...good, fails: () => ({ kind: "missing" }) },
+      breaks: { ...good, fails: () => ({ kind: "broken" }) },
+      "sends rubbish": { ...good, fails: () => ({ kind: "wrong", what: "a coding" }) },
+      lies: { ...good, lies: () => true },
+    };
+    for (const [what, peer] of Object.entries(troubles)) {
+      it(`is late by a quarter of a second at most when every peer ${what}`, () => {
+        const { finishedMs, firstByteMs } = swarm([peer, peer, peer, peer]);
+        assert.ok(finishedMs! <= aloneMs + 270, `${finishedMs} ms instead of ${aloneMs}`);
+        assert.ok(firstByteMs! <= 250, `${firstByteMs} ms`);
+      });
+    }
+
+    it("takes over when the only seed leaves in the middle", () => {
+      const leaving: FakePeer = {
+        ...good,
+        fails: ({ piece }) => (piece > 15 ? { kind: "broken" } : undefined),
+      };
+      const { finishedMs, mirrorBytes } = swarm([leaving]);
+      assert.ok(finishedMs! <= aloneMs + 270, `${finishedMs} ms`);
+      assert.ok(mirrorBytes > size / 2 && mirrorBytes < 0.9 * size, `${mirrorBytes}`);
+    });
+
+    it("is not needed where there is none", () => {
+      const made = swarm([good], { mirror: false });
+      assert.ok(made.transfer.done);
+      const lonely = swarm([], { mirror: false });
+      assert.ok(lonely.transfer.hopeless && !lonely.transfer.done);
+      const hollow = swarm([{ ...good, lies: () => true }], { mirror: false });
+      assert.ok(hollow.transfer.hopeless);
+    });
+  });
+
+  describe("a crowd", () => {
+    const empty = (): FakePeer => ({ ...good, have: new PieceMap(40), via: "neighbour" });
+
+    it("of near members leaves the mirror to three of them", () => {
+      let streams = 0;
+      for (let seed = 1; seed <= 60; seed++) {
+        const made = new SmallSwarm({ sizeBytes: size, patienceMs: 100 }, seed);
+        for (let index = 1; index <= 59; index++) made.add(index, empty());
+        made.transfer.searchEnded();
+        made.run(second);
+        assert.equal(made.transfer.crowd, 60);
+        // Everybody tastes the first bytes, for apt to see one.
+        assert.ok(made.firstByteMs! <= 250);
+        if (made.mirrorPieces > 0) streams++;
+      }
+      assert.ok(streams >= 1 && streams <= 12, `${streams} of 60 in the first second or two draws`);
+    });
+
+    it("that brings nothing does not let its reader starve", () => {
+      const made = new SmallSwarm({ sizeBytes: size, patienceMs: 100 });
+      for (let index = 1; index <= 30; index++) made.add(index, empty());
+      made.transfer.searchEnded();
+      made.run(60 * second);
+      assert.ok(made.finishedMs! < aloneMs + 10 * second, `${made.finishedMs} ms`);
+    });
+
+    it("of strangers counts only those that have given something", () => {
+      const made = new SmallSwarm({ sizeBytes: size, patienceMs: 200 });
+      for (let index = 1; index <= 50; index++) {
+        made.add(index, { ...empty(), near: false, via: "dht", state: "unknown" });
+      }
+      made.transfer.searchEnded();
+      made.run(60 * second);
+      assert.equal(made.transfer.crowd, 1);
+      assert.ok(made.finishedMs! <= aloneMs + 270);
+    });
+  });
+
+  describe("lies", () => {
+    it("cost a piece each, and name their liars", () => {
+      const peers = [0, 1, 2, 3, 4, 5].map((index) => ({ ...good, lies: () => index % 2 === 1 }));
+      const made = swarm(peers, { mirror: false });
+      assert.ok(made.transfer.done);
+      assert.ok(made.counters.get("swarm.pieces.refused") <= 3);
+      const record = made.transfer.record();
+      const liars = liarsOf(record, truthOf(record)).map(({ source }) => source);
+      assert.deepEqual(liars.sort(), ["192.0.2.2:9977", "192.0.2.4:9977", "192.0.2.6:9977"]);
+      for (const [piece, { digest }] of record.pieces) assert.equal(digest, trueDigest(piece));
+    });
+
+    it("by a list are believed only as long as nobody knows better", () => {
+      const lie = Array.from({ length: 40 }, (_, piece) => falseDigest(piece));
+      const liar: FakePeer = { ...good, list: lie, lies: () => true };
+      const majority = swarm([good, good, good, liar], { mirror: false });
+      const record = majority.transfer.record();
+      assert.ok([...record.pieces].every(([piece, { digest }]) => digest === trueDigest(piece)));
+      assert.deepEqual(
+        liarsOf(record, truthOf(record)).map(({ source }) => source),
+        ["192.0.2.4:9977"],
+      );
+      // Alone and consistent it is believed; the whole digest will tell.
+      const alone = swarm([liar]).transfer.record();
+      const known = (piece: number): string => trueDigest(piece);
+      assert.deepEqual(
+        liarsOf(alone, known).map(({ source, whole }) => [source, whole]),
+        [["192.0.2.1:9977", true]],
+      );
+    });
+
+    it("of a list with another length, or none at all, come to nothing", () => {
+      for (const list of ["none", [trueDigest(0)]] as const) {
+        const made = swarm([{ ...good, list }]);
+        assert.ok(made.finishedMs! <= aloneMs + 270, `${made.finishedMs} ms`);
+      }
+    });
+  });
+
+  it("keeps duplicates below two of a hundred among uneven peers", () => {
+    for (let seed = 1; seed <= 5; seed++) {
+      const made = new SmallSwarm({ sizeBytes: 100 * MiB, mirror: false }, seed);
+      for (let index = 1; index <= 10; index++) made.add(index, { ...good, rate: index * 1e6 });
+      made.transfer.searchEnded();
+      made.run(300 * second);
+      assert.ok(made.transfer.done);
+      const share = made.counters.get("swarm.bytes.duplicate") / (100 * MiB);
+      assert.ok(share <= 0.02, `seed ${seed}: ${share}`);
+    }
+  });
+
+  it("goes on where an earlier run ended", () => {
+    const made = swarm([good], { position: 10 * MiB, ahead: [30, 31] });
+    assert.ok(made.transfer.done);
+    assert.equal(made.transfer.record().pieces.size, 18);
+  });
+
+  it("takes a small file only if it is that file", () => {
+    const sizeBytes = 100_000;
+    const liar = { ...good, lies: () => true };
+    const made = new SmallSwarm({ sizeBytes, patienceMs: 200 });
+    made.add(1, liar);
+    made.add(2, good);
+    made.transfer.searchEnded();
+    made.run(10 * second);
+    assert.ok(made.finishedMs! < 250);
+    assert.equal(made.transfer.record().pieces.get(0)?.digest, trueDigest(0));
+  });
+});
