@@ -21,6 +21,7 @@ import type { Mirror } from "../engine/ports.ts";
 import { Sharing } from "../engine/sharing.ts";
 import { Swarm } from "../engine/swarm.ts";
 import { UnfinishedShare } from "../engine/unfinished-share.ts";
+import { UploadAllowance } from "../engine/upload-allowance.ts";
 import { GotPeers } from "../io/got-peers.ts";
 import { ownAddresses } from "../io/network-dial.ts";
 import { resolveBootstrap } from "../io/resolve-bootstrap.ts";
@@ -57,6 +58,7 @@ export class DaemonPeers {
   readonly isNear = nearTest();
   readonly #parts: DaemonPeersParts;
   readonly #config: Config;
+  readonly #allowance: UploadAllowance;
   #tcpPort: number | undefined;
   #cancelResolve: () => void = () => undefined;
   #closed = false;
@@ -75,6 +77,8 @@ export class DaemonPeers {
       },
       { share, leastBytes },
     );
+    const { uploadHours: hours, uploadMonthBytes: monthBytes } = config.peers;
+    this.#allowance = new UploadAllowance({ kv, clock, log }, { hours, monthBytes });
     const own = ownAddresses();
     this.port = new GotPeers({
       tcpPort: () => this.#tcpPort,
@@ -132,7 +136,7 @@ export class DaemonPeers {
           if (!sharing.mayGiveUnfinished(sha256, running.byHand)) return undefined;
           return new UnfinishedShare(parts, running.download, session);
         },
-        gate: new UploadGate(clock, this.#uploadLimits()),
+        gate: new UploadGate(clock, this.#uploadLimits(), this.#allowance),
         heard: (endpoint) => this.neighbours.learn(endpoint),
       },
       { enabled: this.enabled, nearOnly: this.#config.dht.network === "lan" },
@@ -141,7 +145,8 @@ export class DaemonPeers {
 
   #uploadLimits(): UploadLimits {
     const { peers } = this.#config;
-    const rate = (value: number | "unlimited"): number => (value === "unlimited" ? Infinity : value);
+    const rate = (value: number | "unlimited"): number =>
+      value === "unlimited" ? Infinity : value;
     return {
       ...{ slots: peers.uploadSlots, slotsPerPeer: peers.uploadSlotsPerPeer },
       queue: 2 * peers.uploadSlots,
@@ -171,6 +176,7 @@ export class DaemonPeers {
     this.swarm.close();
     this.neighbours.close();
     await this.sharing.stop();
+    await this.#allowance.close();
     this.port.close();
   }
 

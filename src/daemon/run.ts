@@ -134,14 +134,14 @@ class Daemon {
         dht: () => dht.report(),
         process: this.#processFacts,
       });
+    const answers = peers.serve(engine.transfers);
     const components = {
-      ...{ engine, counters: this.#counters, clock: systemClock, log: this.#log },
+      ...{ peers: answers, engine, counters: this.#counters, clock: systemClock, log: this.#log },
       access: new Access(this.#config.proxy),
       dial: networkDial(mirror.allowed, this.#config.mirror.connectTimeoutMs),
       page: async () => statusPage(await status()),
     };
     const { maxConnections } = this.#config.proxy;
-    const answers = peers.serve(engine.transfers);
     const get = {
       ...{ archive, store, downloads: engine.transfers, mirror: mirror.got, clock: systemClock },
       ...{ finder: peers.finder, peers: peers.port, uploads: answers.uploads },

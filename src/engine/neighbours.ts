@@ -66,7 +66,9 @@ const askShort = 4;
 const answerMs = 150;
 /** Requests of one moment (apt sends ten at once) go together. */
 const gatherMs = 1;
-const filterOldMs = 10 * second;
+/** With few neighbours a filter is asked for again after a second; with many, five of them in one. */
+const filterOldMs = second;
+const filterShareMs = second / 5;
 const refreshMs = minute;
 const restMs = 2 * second;
 const mostRestMs = 10 * minute;
@@ -150,7 +152,7 @@ export class Neighbours {
     const named: PeerInfo[] = [];
     for (const [, neighbour] of this.#known.entries()) {
       const { filter, filterMs } = neighbour;
-      if (clock.monotonicMs() - filterMs > filterOldMs) this.#refresh(neighbour);
+      if (clock.monotonicMs() - filterMs > this.#filterOldMs) this.#refresh(neighbour);
       if (filter?.mayHave(sha256) !== true || this.#rests(neighbour)) continue;
       promised.add(neighbour.endpoint.text);
       named.push(infoOf(neighbour, "whole"));
@@ -213,7 +215,7 @@ export class Neighbours {
   #chosen(promised: ReadonlySet<string>, sizeBytes: number): Neighbour[] {
     const { random, clock } = this.#parts;
     const short = sizeBytes <= limits.pieceBytes;
-    const sinceMs = clock.monotonicMs() - filterOldMs;
+    const sinceMs = clock.monotonicMs() - this.#filterOldMs;
     const able = [...this.#known.entries()]
       .map(([, neighbour]) => neighbour)
       .filter((each) => each.near && !promised.has(each.endpoint.text) && !this.#rests(each))
@@ -223,6 +225,10 @@ export class Neighbours {
     const drawn = able.map((neighbour) => ({ neighbour, rank: neighbour.useful + random.next() }));
     drawn.sort((a, b) => b.rank - a.rank);
     return drawn.slice(0, short ? askShort : askSome).map(({ neighbour }) => neighbour);
+  }
+
+  get #filterOldMs(): number {
+    return Math.max(filterOldMs, this.#known.size * filterShareMs);
   }
 
   #rests({ restUntilMs }: Neighbour): boolean {

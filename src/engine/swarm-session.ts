@@ -71,6 +71,11 @@ export class SwarmSession implements TransferPort {
   readonly #questions = new Set<AbortController>();
   /** Pieces that are in no store: the next ones, or all that the disk does not take. */
   readonly #kept = new Map<number, readonly Buffer[]>();
+  /** Pieces of which it is not decided yet whether they are believed. */
+  readonly #aside = new Map<
+    number,
+    { readonly request: PieceRequest; readonly whole: WholePiece }
+  >();
   readonly #listeners = new Set<() => void>();
   #onFound: () => void = () => undefined;
   #onClosed: () => void = () => undefined;
@@ -299,7 +304,18 @@ export class SwarmSession implements TransferPort {
   }
 
   #take(request: PieceRequest, whole: WholePiece): void {
-    if (this.transfer.piece(request, whole.piece, whole.digest) === "dropped") return;
+    const verdict = this.transfer.piece(request, whole.piece, whole.digest);
+    if (verdict === "wait") this.#aside.set(whole.piece, { request, whole });
+    if (verdict === "kept") this.#accept(request, whole);
+  }
+
+  judged(piece: number, kept: boolean): void {
+    const aside = this.#aside.get(piece);
+    this.#aside.delete(piece);
+    if (aside !== undefined && kept) this.#accept(aside.request, aside.whole);
+  }
+
+  #accept(request: PieceRequest, whole: WholePiece): void {
     const { counters, clock } = this.#parts;
     const bytes = pieceEnd(this.transfer.shape, whole.piece) - pieceStart(whole.piece);
     if (request.source === mirrorSource) {
@@ -314,6 +330,7 @@ export class SwarmSession implements TransferPort {
     }
     this.#keep(whole);
     this.#changed();
+    this.#wake();
   }
 
   #keep({ piece, chunks }: WholePiece): void {

@@ -47,9 +47,9 @@ export async function send(
     }
     return { bytes: sent.bytes, failure: undefined };
   } catch (thrown) {
-    const mayTell =
-      broken === "tell" && !(thrown instanceof AptP2pError && thrown.code === "MISMATCH");
-    await giveUp(response, mayTell ? thrown : undefined, gone);
+    const mismatch = thrown instanceof AptP2pError && thrown.code === "MISMATCH";
+    const text = thrown instanceof Error ? thrown.message : String(thrown);
+    await giveUp(response, broken === "tell" && !mismatch ? text : undefined, gone);
     return { bytes: sent.bytes, failure: thrown };
   } finally {
     body?.close();
@@ -112,10 +112,14 @@ export function turnOf(response: ServerResponse, gone: AbortSignal): Promise<voi
  * Before the head: an honest 502, if there is something to tell. Else the connection ends, when this
  * answer's turn has come.
  */
-async function giveUp(response: ServerResponse, told: unknown, gone: AbortSignal): Promise<void> {
+async function giveUp(
+  response: ServerResponse,
+  told: string | undefined,
+  gone: AbortSignal,
+): Promise<void> {
   if (response.destroyed || gone.aborted) return;
   if (!response.headersSent && told !== undefined) {
-    const text = Buffer.from(`${told instanceof Error ? told.message : String(told)}\n`);
+    const text = Buffer.from(`${told}\n`);
     response.writeHead(502, { "content-type": "text/plain", "content-length": text.length });
     response.end(text);
     return;

@@ -1,6 +1,7 @@
 /**
- * The HTTP server that apt talks to: an `express` app that hands every request to the engine. It
- * decides nothing; it keeps strangers out, bounds what a client may take, and counts.
+ * The HTTP server that apt and other daemons talk to: an `express` app that hands every request to
+ * the engine. It decides nothing; it keeps strangers out, or to what daemons may have of each other,
+ * bounds what a client may take, and counts.
  */
 import { setMaxListeners } from "node:events";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
@@ -12,12 +13,15 @@ import type { Counters } from "../base/counters.ts";
 import { limits } from "../base/limits.ts";
 import type { Clock, Log } from "../base/ports.ts";
 import type { Engine } from "../engine/engine.ts";
+import { peerPrefix } from "../engine/peer-route.ts";
 import { parseTarget } from "../engine/target.ts";
 import { textAnswer } from "../engine/headers.ts";
 import type { Answer, ClientRequest } from "../engine/types.ts";
-import type { Access } from "./access.ts";
+import type { Access, Peer } from "./access.ts";
+import { handlePeer, type PeerService } from "./peers.ts";
 import type { Dial } from "./ports.ts";
 import { send } from "./send.ts";
+import { Strangers } from "./strangers.ts";
 import { tunnel } from "./tunnel.ts";
 
 export interface ProxyComponents {
@@ -29,6 +33,8 @@ export interface ProxyComponents {
   readonly log: Log;
   /** The status page, as HTML. */
   readonly page: () => Promise<string>;
+  /** What other daemons get; undefined: nothing. */
+  readonly peers?: PeerService | undefined;
 }
 
 export interface ProxySettings {
@@ -41,18 +47,32 @@ export interface ProxySettings {
 export function proxyServer(components: ProxyComponents, settings: ProxySettings): http.Server {
   const turns = new WeakMap<Socket, Turns>();
   const tunnels = new Set<Duplex>();
+  const strangers = new Strangers(settings.maxConnections);
   const app = express();
   app.disable("x-powered-by");
   app.set("etag", false);
   app.use((request, response) => {
-    const turn = turns.get(request.socket) ?? new Turns(request.socket);
-    turns.set(request.socket, turn);
-    turn.take((gone) => handle({ components, settings, gone }, request, response));
+    const { socket } = request;
+    const turn = turns.get(socket) ?? new Turns(socket, components.access.isClient(ends(socket)));
+    turns.set(socket, turn);
+    strangers.busy(socket, true);
+    turn.take(async (gone) => {
+      const work = request.url.startsWith(peerPrefix)
+        ? handlePeer(components, request, response, gone)
+        : handle({ components, settings, gone }, request, response);
+      await work;
+      strangers.busy(socket, turn.busy);
+    });
   });
   const server = http.createServer({ ...matchedPrototypes(app), ...SERVER_OPTIONS }, app);
   server.maxConnections = settings.maxConnections;
   server.timeout = limits.clientStallMs;
   server.keepAliveTimeout = limits.clientIdleMs;
+  server.on("connection", (socket: Socket) => {
+    if (components.access.isClient(ends(socket)) || strangers.admit(socket)) return;
+    components.counters.add("proxy.refused.connections");
+    socket.destroy();
+  });
   server.on("connect", (request, socket, head) => {
     tunnel({ ...components, tunnels }, request, socket, head).catch((thrown: unknown) => {
       components.log.error("tunnel.broken", { error: errorText(thrown) });
@@ -96,11 +116,13 @@ class Turns {
   readonly #socket: Socket;
   /** The connection's end. An answer whose turn never came hears of it in no other way. */
   readonly #gone = new AbortController();
+  readonly #mostWaiting: number;
   #running = 0;
   #queue: ((gone: AbortSignal) => Promise<void>)[] = [];
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, client: boolean) {
     this.#socket = socket;
+    this.#mostWaiting = client ? limits.pipelinedWaiting : limits.pipelinedStrangers;
     // Every answer under way listens, and each writes in pieces.
     setMaxListeners(0, this.#gone.signal);
     socket.once("close", () => {
@@ -110,9 +132,14 @@ class Turns {
     });
   }
 
+  /** Beside the work that asks, something is under way or waits. */
+  get busy(): boolean {
+    return this.#running > 1 || this.#queue.length > 0;
+  }
+
   take(work: (gone: AbortSignal) => Promise<void>): void {
     if (this.#running < limits.pipelinedAtOnce) void this.#run(work);
-    else if (this.#queue.length < limits.pipelinedWaiting) this.#queue.push(work);
+    else if (this.#queue.length < this.#mostWaiting) this.#queue.push(work);
     else this.#socket.destroy();
   }
 
@@ -123,6 +150,10 @@ class Turns {
     const next = this.#queue.shift();
     if (next !== undefined) void this.#run(next);
   }
+}
+
+function ends({ remoteAddress = "", localAddress = "" }: Socket): Peer {
+  return { remoteAddress, localAddress };
 }
 
 interface Setting {

@@ -168,8 +168,15 @@ export class PeerBook {
 
   toAskForList(): Peer[] {
     const whole = this.#live.filter(({ have }) => have === "whole");
-    const asked = whole.filter(({ askedList }) => askedList).length;
-    return whole.filter(({ askedList }) => !askedList).slice(0, Math.max(0, askedForList - asked));
+    const asked = whole.filter(({ list }) => list === "asked" || list === "told").length;
+    const others = whole.filter(({ list }) => list === "unasked");
+    return others.slice(0, Math.max(0, askedForList - asked));
+  }
+
+  /** A list may still come from one of those that were asked, or are about to be. */
+  get listsOutstanding(): boolean {
+    if (this.#live.some(({ list }) => list === "asked")) return true;
+    return this.toAskForList().length > 0;
   }
 
   /** Those that another request can go to. */

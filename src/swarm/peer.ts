@@ -25,7 +25,8 @@ export class Peer {
   dropped = false;
   askedAtMs: number | undefined;
   asking = false;
-  askedList = false;
+  /** Its list of pieces. */
+  list: "unasked" | "asked" | "told" | "none" = "unasked";
   /** When it last answered for this file; undefined: never. */
   answeredMs: number | undefined;
   /** Peers that it named: it answers for them. */

@@ -48,8 +48,11 @@ export class PieceLists {
     return this.#used !== undefined;
   }
 
-  get usedId(): Digest | undefined {
-    return this.#used?.list.id;
+  /** How many groups tell the list that most tell. */
+  get agreement(): number {
+    let most = 0;
+    for (const { groups } of this.#candidates.values()) most = Math.max(most, groups.size);
+    return most;
   }
 
   /** All that were told: for blame. */

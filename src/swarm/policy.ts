@@ -38,6 +38,8 @@ export interface TransferPolicy {
   /** After a request that came to nothing. A second such failure without a piece between: for good. */
   readonly restMs: number;
   readonly busyRestMs: number;
+  /** After the first list of pieces others may contradict it for so long; five times for the first. */
+  readonly listPatienceMs: number;
   /** Asked elsewhere as well if that is sooner by this factor and this time. */
   readonly hedgeFactor: number;
   readonly hedgeGainMs: number;
@@ -89,6 +91,7 @@ export const defaultPolicy: TransferPolicy = {
   bodyPatienceMs: 2 * second,
   restMs: 3 * second,
   busyRestMs: second / 2,
+  listPatienceMs: 100,
   hedgeFactor: 2,
   hedgeGainMs: 200,
   duplicateShare: 0.02,

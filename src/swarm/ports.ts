@@ -13,6 +13,8 @@ export interface TransferPort {
   askState(peer: string, seen: number | undefined, waitMs: number): void;
   /** Asks for its list of piece hashes. Answered by `pieceList` or `peerFailed`. */
   askList(peer: string): void;
+  /** A piece that had to wait is to be kept, or to be forgotten. */
+  judged(piece: number, kept: boolean): void;
   /** Whoever waits for the next bytes, or runs the mirror's stream, looks again. */
   wake(): void;
 }

@@ -83,6 +83,12 @@ export class Transfer {
   #ahead: number;
   /** When the last piece was kept. */
   #keptMs: number;
+  readonly #startedMs: number;
+  /** When the first list came; which one is believed is decided a moment later. */
+  #firstListMs: number | undefined;
+  #decided: boolean;
+  /** Pieces that came before. */
+  readonly #unjudged = new Map<number, { readonly digest: Digest; readonly flight: Flight }>();
   #mirrorRestUntilMs = -Infinity;
   #pumping = false;
   readonly #lost: number[] = [];
@@ -96,10 +102,12 @@ export class Transfer {
     this.#picker = new Picker(this.shape.pieces);
     this.#lists = new PieceLists(this.shape.pieces);
     if (this.shape.pieces === 1) this.#lists.firstHand(0, plan.sha256);
+    this.#decided = this.shape.pieces === 1;
     const { random, clock } = parts;
     this.#book = new PeerBook({ random, policy: this.#policy, picker: this.#picker });
     this.#ahead = plan.lookaheadPieces ?? Infinity;
     this.#keptMs = clock.monotonicMs();
+    this.#startedMs = this.#keptMs;
     this.#position = plan.position ?? 0;
     this.#startPosition = this.#position;
     for (let piece = 0; pieceEnd(this.shape, piece) <= this.#position; piece++) {
@@ -208,7 +216,7 @@ export class Transfer {
     if (peer === undefined || this.#closed) return;
     peer.asking = false;
     if (failure.kind === "busy") this.#rest(peer, failure.retryAfterMs);
-    else if (failure.kind === "missing" && peer.have === "whole") peer.askedList = true;
+    else if (failure.kind === "missing" && peer.have === "whole") peer.list = "none";
     else if (failure.kind === "missing") this.#drop(peer, "missing");
     else this.#failed(peer, failure);
     this.#pump();
@@ -217,6 +225,7 @@ export class Transfer {
   pieceList(key: string, list: PieceList): void {
     const peer = this.#book.get(key);
     if (peer === undefined || this.#closed) return;
+    peer.list = "told";
     this.tellList(key, peer.info.group, list);
   }
 
@@ -229,7 +238,9 @@ export class Transfer {
       return;
     }
     this.#parts.counters.add("swarm.lists.taken");
-    this.#chooseList();
+    this.#firstListMs ??= this.#nowMs;
+    if (this.#decided) this.#chooseList();
+    else this.#decide();
     this.#pump();
   }
 
@@ -265,8 +276,11 @@ export class Transfer {
     this.#meterOf(flight.source)?.received(bytes, flight.lastMs);
   }
 
-  /** A piece is whole → whether the driver keeps its bytes. */
-  piece(request: PieceRequest, piece: number, digest: Digest): "kept" | "dropped" {
+  /**
+   * A piece is whole → whether the driver keeps its bytes; `wait`: it keeps them aside until `judged`
+   * says so, for it is not yet known which list is to be believed.
+   */
+  piece(request: PieceRequest, piece: number, digest: Digest): "kept" | "dropped" | "wait" {
     const flight = this.#flight(request);
     if (flight === undefined) return "dropped";
     flight.donePieces++;
@@ -276,6 +290,12 @@ export class Transfer {
       return "dropped";
     }
     const fromMirror = flight.source === mirrorSource;
+    if (!fromMirror && !this.#decided) {
+      // It stays under way, as it were: nobody else is asked for it meanwhile.
+      this.#unjudged.set(piece, { digest, flight });
+      this.#decide();
+      return this.held.has(piece) ? "kept" : this.#unjudged.has(piece) ? "wait" : "dropped";
+    }
     if (fromMirror) this.#firstHand(piece, digest);
     const expected = this.#lists.expected(piece);
     if (!fromMirror && expected !== digest) return this.#refuse(flight, piece, digest);
@@ -422,18 +442,58 @@ export class Transfer {
     }
   }
 
+  /**
+   * Which list is believed first: one that two tell, or the best one when nobody else is asked or a
+   * moment has passed. Without any list the peers' claims must do, and the whole digest in the end.
+   */
+  #decide(): void {
+    if (this.#decided) return;
+    const nowMs = this.#nowMs;
+    const { listPatienceMs } = this.#policy;
+    const waitedMs = nowMs - (this.#firstListMs ?? this.#startedMs);
+    const outstanding = this.#book.listsOutstanding;
+    const agreed = this.#lists.agreement >= 2;
+    const enough = this.#firstListMs === undefined ? 5 * listPatienceMs : listPatienceMs;
+    if (!agreed && outstanding && waitedMs < enough) return;
+    // Nobody has been asked yet: the first peer may still come.
+    if (!agreed && this.#firstListMs === undefined && this.#unjudged.size === 0) return;
+    this.#decided = true;
+    this.#chooseList();
+    const waiting = [...this.#unjudged];
+    this.#unjudged.clear();
+    for (const [piece, { digest, flight }] of waiting) this.#judge(piece, digest, flight);
+  }
+
+  #judge(piece: number, digest: Digest, flight: Flight): void {
+    this.#picker.gaveUp(piece);
+    const kept = !this.held.has(piece) && this.#lists.expected(piece) === digest;
+    if (kept) {
+      this.#deliveries.kept(piece, { source: flight.source, digest });
+      this.#hold(piece);
+      this.#credit(flight, piece);
+    } else if (!this.held.has(piece)) {
+      this.#blame(flight, piece, digest);
+    }
+    this.#parts.port.judged(piece, kept);
+  }
+
   #refuse(flight: Flight, piece: number, digest: Digest): "dropped" {
+    this.#picker.gaveUp(piece);
+    flight.donePieces = piece - flight.piece + 1;
+    this.#blame(flight, piece, digest);
+    this.#pump();
+    return "dropped";
+  }
+
+  /** It sent something else than is believed: it is out. */
+  #blame(flight: Flight, piece: number, digest: Digest): void {
     const { counters } = this.#parts;
     counters.add("swarm.pieces.refused");
     counters.add("swarm.bytes.refused", pieceLength(this.shape, piece));
     this.#deliveries.refused({ piece, digest, source: flight.source });
-    this.#picker.gaveUp(piece);
-    flight.donePieces = piece - flight.piece + 1;
     this.#end(flight, "cancel");
     const peer = this.#book.get(flight.source);
     if (peer !== undefined) this.#drop(peer, "piece");
-    this.#pump();
-    return "dropped";
   }
 
   #credit(flight: Flight, piece: number): void {
@@ -568,11 +628,12 @@ export class Transfer {
       const seen = peer.count;
       port.askState(peer.key, seen, seen === undefined ? 0 : this.#policy.watchWaitMs);
     }
-    if (this.shape.pieces === 1 || this.#lists.hasList) return;
+    if (this.shape.pieces === 1 || this.#lists.agreement >= 2) return;
     for (const peer of this.#book.toAskForList()) {
-      peer.askedList = true;
+      peer.list = "asked";
       port.askList(peer.key);
     }
+    this.#decide();
   }
 
   /** How many pieces may be under way. */

@@ -203,9 +203,20 @@ export class LabMachine {
   }
 
   /** A command of the program with its configuration. */
-  async command(...words: readonly string[]): Promise<AptRun> {
+  command(...words: readonly string[]): Promise<AptRun> {
+    return this.#run([process.execPath, program, ...words, ...this.#config]);
+  }
+
+  /** The same with its output into a shell's `pipe`, such as "sha256sum". */
+  commandInto(pipe: string, ...words: readonly string[]): Promise<AptRun> {
+    const script = `set -o pipefail; "$@" | ${pipe}`;
+    const command = [process.execPath, program, ...words, ...this.#config];
+    return this.#run(["bash", "-c", script, "bash", ...command]);
+  }
+
+  async #run(words: readonly string[]): Promise<AptRun> {
     const begunMs = performance.now();
-    const child = this.#spawn([process.execPath, program, ...words, ...this.#config]);
+    const child = this.#spawn(words);
     const killing = undoable(() => child.kill("SIGKILL"));
     let output = "";
     for (const stream of [child.stdout, child.stderr]) {

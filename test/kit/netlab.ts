@@ -265,9 +265,14 @@ export function loopbackPlace(address: string): Place {
   return { address, command: ([file = "", ...args]) => [file, ...args] };
 }
 
-/** The queue may hold 50 ms of bytes: routers of homes hold more, switches less. */
+/**
+ * The queue may hold 50 ms of bytes: routers of homes hold more, switches less. The bucket holds 10 ms
+ * of them, and 32 KB at least: a smaller one would cut the large segments in which this kernel hands on
+ * TCP into packets, and 50 hosts on two CPUs would spend their time with those.
+ */
 function limit(namespace: string, device: string, mbit: number): void {
-  const rate = `rate ${Math.round(mbit * 1000)}kbit burst 32kb latency 50ms`;
+  const burst = Math.max(32_000, Math.round((mbit * 1e6 * 0.01) / 8));
+  const rate = `rate ${Math.round(mbit * 1000)}kbit burst ${burst} latency 50ms`;
   must(["tc", "-n", namespace, "-batch", "-"], `qdisc replace dev ${device} root tbf ${rate}\n`);
 }
 

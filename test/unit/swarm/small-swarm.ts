@@ -128,6 +128,10 @@ export class SmallSwarm implements TransferPort {
     });
   }
 
+  judged(): void {
+    this.#consume();
+  }
+
   wake(): void {
     this.#consume();
   }
