@@ -197,6 +197,7 @@ export class CommitGroup {
     }
     await this.#shelf.exclusive(pending.sha256, async () => {
       await this.#files.remove(pending.partPath).catch(() => undefined);
+      await this.#files.remove(this.#layout.pieces(pending.key)).catch(() => undefined);
       // A rename that fails may have happened: it may be the directory that could not be synced.
       if (this.#shelf.find(pending.sha256)?.owned === true) return;
       await this.#files.remove(this.#layout.whole(pending.sha256)).catch(() => undefined);

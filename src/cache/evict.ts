@@ -73,7 +73,8 @@ export async function removeLeftover(room: Room, sha: Sha256): Promise<number> {
   const leftover = room.leftovers.take(sha);
   if (leftover === undefined) return 0;
   room.shelf.table.alsoWrite({ key: keys.part(sha), value: undefined });
-  await room.components.files.remove(room.layout.pieces(sha));
   await room.shelf.removeFile(sha, room.layout.part(sha));
+  // Not before: without its list a file with holes would be taken for one without.
+  await room.components.files.remove(room.layout.pieces(sha));
   return leftover.sizeBytes;
 }

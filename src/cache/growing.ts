@@ -1,9 +1,10 @@
 import { AptP2pError, errorText } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import type { Sha256 } from "../base/sha256.ts";
-import type { KeyValueChange } from "../base/storage.ts";
+import type { KeyValueChange, OpenFile } from "../base/storage.ts";
 import type { Room } from "./evict.ts";
 import { mergeMeta, withName } from "./names.ts";
+import { readNotes, type PieceNotes } from "./piece-notes.ts";
 import { decodePart, encodePart, keys, type PartRecord, type PrefixProof } from "./records.ts";
 import { resumePrefix } from "./resume.ts";
 import type { Claim, Space } from "./space.ts";
@@ -31,8 +32,7 @@ export class Growing {
     this.#space = space;
     const { hashes, clock, files } = room.components;
     this.#host = {
-      hashes,
-      clock,
+      ...{ hashes, clock, waiting: { bytes: 0 } },
       create: (path) => files.create(path),
       createList: (sha) => files.create(room.layout.pieces(sha)),
       removeList: (sha) => this.#removeList(sha),
@@ -48,7 +48,7 @@ export class Growing {
 
   get bytes(): number {
     let bytes = 0;
-    for (const file of this.#running.values()) bytes += file?.writtenBytes ?? 0;
+    for (const file of this.#running.values()) bytes += file?.storedBytes ?? 0;
     return bytes;
   }
 
@@ -119,14 +119,17 @@ export class Growing {
     const { key, sizeBytes = Infinity, claim } = start;
     const text = this.#read(keys.part(key));
     const record = text === undefined ? undefined : decodePart(text);
-    // Files without a record that stem from an earlier boot were removed when the store opened.
+    const list = await this.#openList(key, sizeBytes);
+    // Files without a record that stem from an earlier boot were removed when the store opened. One
+    // with pieces beyond its beginning has holes: then only what is proven is its beginning.
     const sameBoot = record === undefined || record.bootId === files.bootId();
-    const list = await files.open(this.#room.layout.pieces(key));
-    await list?.close();
-    const file = await files.create(start.path);
+    const trust = {
+      record: list === undefined ? record : withProofs(record, list.notes.proofs),
+      sameBoot: sameBoot && list === undefined,
+    };
+    let file: OpenFile | undefined;
     try {
-      // With pieces beyond its end the beginning is no longer than what is recorded of it.
-      const trust = { record, sameBoot: sameBoot && list === undefined };
+      file = await files.create(start.path);
       const resumed = await resumePrefix(hashes, file, sizeBytes, trust);
       const { sizeBytes: foundBytes } = await file.facts();
       if (list === undefined && foundBytes !== resumed.heldBytes) {
@@ -141,16 +144,40 @@ export class Growing {
       }
       const unfinished = this.#new({ ...start, resumed: { file, ...resumed } });
       if (list !== undefined) {
-        await unfinished.resumeAhead(await files.create(this.#room.layout.pieces(key)));
+        await unfinished.resumeAhead(list.file, list.notes);
         counters.add("cache.resumedPieces", [...unfinished.aheadPieces].length);
       }
       // What is proven in this boot counts from now on in this boot.
       if (record !== undefined) await this.#savePrefix(unfinished, resumed.proofs.all);
       return unfinished;
     } catch (error) {
+      await file?.close().catch(() => undefined);
+      await list?.file.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** What the list beside a file tells, if there is one. Rejects STORAGE. */
+  async #openList(
+    key: Sha256,
+    sizeBytes: number,
+  ): Promise<{ readonly file: OpenFile; readonly notes: PieceNotes } | undefined> {
+    const { files } = this.#room.components;
+    const path = this.#room.layout.pieces(key);
+    const file = await files.open(path);
+    if (file === undefined) return undefined;
+    try {
+      if (sizeBytes !== Infinity) return { file, notes: await readNotes(file, sizeBytes) };
+      // Without a size there are no pieces, and nothing may stay beyond the beginning.
+      const part = await files.create(this.#room.layout.part(key));
+      await part.truncate(0).finally(() => part.close());
+      await files.remove(path);
+    } catch (error) {
       await file.close().catch(() => undefined);
       throw error;
     }
+    await file.close();
+    return undefined;
   }
 
   #new(start: UnfinishedStart): Unfinished {
@@ -243,14 +270,10 @@ export class Growing {
     this.#spools.delete(file);
     if (how === "released") return;
     const { components, leftovers } = this.#room;
-    const { key, path, writtenBytes } = file;
-    const aheadBytes = [...file.aheadPieces].length * limits.pieceBytes;
+    const { key, path, storedBytes } = file;
     if (key === undefined) await components.files.remove(path);
-    else if (how === "suspended" && (writtenBytes > 0 || aheadBytes > 0)) {
-      leftovers.add(key, {
-        sizeBytes: writtenBytes + aheadBytes,
-        touchedMs: components.clock.wallMs(),
-      });
+    else if (how === "suspended" && storedBytes > 0) {
+      leftovers.add(key, { sizeBytes: storedBytes, touchedMs: components.clock.wallMs() });
       components.counters.add("cache.suspended");
     } else {
       await this.#remove(key, path);
@@ -267,14 +290,21 @@ export class Growing {
 
   async #remove(key: Sha256, path: string): Promise<void> {
     const { shelf, components } = this.#room;
-    await this.#removeList(key);
     await shelf.removeFile(key, path).catch((error: unknown) => {
       components.log.warn("remove-failed", { path, error: errorText(error) });
     });
+    // Not before: without its list a file with holes would be taken for one without.
+    await this.#removeList(key);
     await this.#write({ key: keys.part(key), value: undefined });
   }
 
   #assertOpen(): void {
     if (this.#closed) throw new AptP2pError("CLOSED", "the store is closed");
   }
+}
+
+function withProofs(record: PartRecord | undefined, proofs: readonly PrefixProof[]): PartRecord {
+  const all = new Map([...(record?.proofs ?? []), ...proofs].map((one) => [one.bytes, one]));
+  const growing = [...all.values()].sort((a, b) => a.bytes - b.bytes);
+  return { bootId: "", ...record, proofs: growing };
 }

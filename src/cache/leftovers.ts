@@ -1,7 +1,8 @@
 import { parseSha256, type Sha256 } from "../base/sha256.ts";
 import type { Files, KeyValue, KeyValueChange } from "../base/storage.ts";
 import { piecesSuffix, type Layout } from "./layout.ts";
-import { keys } from "./records.ts";
+import { notedBytes, readNotes } from "./piece-notes.ts";
+import { decodePart, keys } from "./records.ts";
 
 export interface Leftover {
   readonly sizeBytes: number;
@@ -50,8 +51,9 @@ export class Leftovers {
 
   /**
    * Looks at what an earlier run left in `partial/` and cleans up: files without a digest for name,
-   * files of content that is held whole, and, when the machine was started since, files without a
-   * record (nothing proves their bytes). Records without a file go, too.
+   * files of content that is held whole, and, when the machine was started since, files with neither
+   * a record nor a list of pieces (nothing proves their bytes). Records and lists without a file go,
+   * too.
    */
   async load(
     { files, kv }: { readonly files: Files; readonly kv: KeyValue },
@@ -59,29 +61,26 @@ export class Leftovers {
     isHeld: (sha: Sha256) => boolean,
   ): Promise<void> {
     const sameBoot = kv.get(keys.boot) === files.bootId();
-    const lists: string[] = [];
-    for (const { name, directory } of await files.list(layout.partial)) {
-      if (directory) continue;
-      // Its fate is that of the file beside which it lies.
-      if (name.endsWith(piecesSuffix)) {
-        lists.push(name);
-        continue;
-      }
-      const path = `${layout.partial}/${name}`;
+    const names = (await files.list(layout.partial))
+      .filter(({ directory }) => !directory)
+      .map(({ name }) => name);
+    const listed = new Set(names.filter(isList));
+    for (const name of names.filter((each) => !isList(each))) {
       const sha = parseSha256(name);
-      const facts = sha === undefined ? undefined : await files.facts(path);
-      const useful =
-        sha !== undefined && !isHeld(sha) && (sameBoot || kv.get(keys.part(sha)) !== undefined);
-      if (useful && facts !== undefined) {
-        this.add(sha, { sizeBytes: facts.sizeBytes, touchedMs: facts.mtimeMs });
-      } else {
-        await files.remove(path);
-      }
+      const hasList = listed.has(`${name}${piecesSuffix}`);
+      const isUseful = (key: Sha256): boolean =>
+        !isHeld(key) && (sameBoot || hasList || kv.get(keys.part(key)) !== undefined);
+      const leftover =
+        sha !== undefined && isUseful(sha)
+          ? await look({ files, kv, layout }, sha, hasList)
+          : undefined;
+      if (sha !== undefined && leftover !== undefined) this.add(sha, leftover);
+      else await files.remove(`${layout.partial}/${name}`);
     }
-    for (const name of lists) {
+    for (const name of listed) {
       const sha = parseSha256(name.slice(0, -piecesSuffix.length));
-      if (sha === undefined || !this.#known.has(sha))
-        await files.remove(`${layout.partial}/${name}`);
+      if (sha !== undefined && this.#known.has(sha)) continue;
+      await files.remove(`${layout.partial}/${name}`);
     }
     const changes: KeyValueChange[] = [];
     for await (const [key] of kv.range(keys.parts)) {
@@ -92,4 +91,30 @@ export class Leftovers {
     // Synced: a file begun in this boot must not be taken for one of an earlier boot, or inversely.
     if (changes.length > 0) await kv.batch(changes, { sync: !sameBoot });
   }
+}
+
+async function look(
+  { files, kv, layout }: { readonly files: Files; readonly kv: KeyValue; readonly layout: Layout },
+  sha: Sha256,
+  hasList: boolean,
+): Promise<Leftover | undefined> {
+  const facts = await files.facts(layout.part(sha));
+  if (facts === undefined) return undefined;
+  const whole = { sizeBytes: facts.sizeBytes, touchedMs: facts.mtimeMs };
+  const list = hasList ? await files.open(layout.pieces(sha)) : undefined;
+  if (list === undefined) return whole;
+  try {
+    const text = kv.get(keys.part(sha));
+    const record = text === undefined ? undefined : decodePart(text);
+    // Its holes take no room.
+    const notes = await readNotes(list, facts.sizeBytes);
+    const bytes = notedBytes(notes, record?.proofs.at(-1)?.bytes ?? 0);
+    return { ...whole, sizeBytes: Math.min(facts.sizeBytes, bytes) };
+  } finally {
+    await list.close();
+  }
+}
+
+function isList(name: string): boolean {
+  return name.endsWith(piecesSuffix);
 }

@@ -3,7 +3,8 @@ import { limits } from "../base/limits.ts";
 import type { Clock, Hasher, Hashes } from "../base/ports.ts";
 import { sha256FromBytes, type Sha256 } from "../base/sha256.ts";
 import type { OpenFile } from "../base/storage.ts";
-import { AheadPieces } from "./ahead.ts";
+import { AheadPieces, type AheadWaiting, type TakenPiece } from "./ahead.ts";
+import type { PieceNotes } from "./piece-notes.ts";
 import { PrefixProofs } from "./prefix-proofs.ts";
 import type { PrefixProof } from "./records.ts";
 import type { Claim } from "./space.ts";
@@ -16,6 +17,7 @@ export interface UnfinishedHost {
   readonly clock: Clock;
   /** Creates the file, or opens the one that is there. */
   readonly create: (path: string) => Promise<OpenFile>;
+  readonly waiting: AheadWaiting;
   /** Opens or creates the list of pieces of this digest. */
   readonly createList: (sha: Sha256) => Promise<OpenFile>;
   /** It is not needed any more. Never rejects. */
@@ -52,8 +54,8 @@ type State = "growing" | "committed" | "suspended" | "discarded" | "released";
  * A file that is being received: hashed as it comes, written behind, readable as far as written.
  *
  * Rules: bytes come in order from 0, or as whole pieces that wait until the others have come to them
- * (`putPiece`, `takePiece`, which does not append them: the caller does); exactly one of commit+release, suspend and discard ends it.
- * A failure of the disk never throws here: it is shown as `failure`, and hashing goes on.
+ * (`putPiece`, then `takePiece`, whose bytes the caller appends as they are; they are not written
+ * again); exactly one of commit+release, suspend and discard ends it. A failure of the disk never throws here: it is shown as `failure`, and hashing goes on.
  */
 export class Unfinished {
   readonly key: Sha256 | undefined;
@@ -72,6 +74,8 @@ export class Unfinished {
   #savedBytes: number;
   #savedMs: number;
   readonly #ahead: AheadPieces | undefined;
+  /** A piece that was taken, and that the file has at `position`. */
+  #onDisk: { readonly bytes: Buffer; readonly position: number } | undefined;
 
   /** For the store; others get one from `begin` or `spool`. */
   constructor(host: UnfinishedHost, start: UnfinishedStart) {
@@ -87,7 +91,7 @@ export class Unfinished {
     this.#savedMs = host.clock.monotonicMs();
     const needs = {
       open: () => host.create(start.path),
-      reach: (endBytes: number) => start.claim.reach(endBytes),
+      reach: (endBytes: number) => this.#reach(endBytes),
       onWritten: (writtenBytes: number) => this.#noteWritten(writtenBytes),
     };
     this.#queue = new WriteQueue(
@@ -97,9 +101,13 @@ export class Unfinished {
     const { key, sizeBytes } = start;
     if (key === undefined || sizeBytes === undefined) return;
     this.#ahead = new AheadPieces({
-      ...{ hashes: host.hashes, sizeBytes, file: () => this.#queue.file() },
+      ...{ hashes: host.hashes, waiting: host.waiting, sizeBytes },
+      file: () => this.#queue.file(),
       list: () => host.createList(key),
       reach: (endBytes) => start.claim.reach(endBytes),
+      heldBytes: () => this.#heldBytes,
+      proof: () => this.#proofs.within(this.#queue.writtenBytes).at(-1),
+      onStored: () => this.#noteSpace(),
       failed: (error) => this.#queue.fail(storageError(error)),
     });
   }
@@ -109,27 +117,43 @@ export class Unfinished {
     return this.#ahead ?? [];
   }
 
-  /** For the store: what an earlier run had of them. Rejects STORAGE. */
-  async resumeAhead(list: OpenFile): Promise<void> {
-    await this.#ahead?.load(list, this.#heldBytes);
+  /** Bytes that the file has, in order and beyond. */
+  get storedBytes(): number {
+    return this.writtenBytes + (this.#ahead?.storedBytes ?? 0);
+  }
+
+  /** For the store: takes up the pieces of an earlier run. Rejects STORAGE. */
+  async resumeAhead(list: OpenFile, notes: PieceNotes): Promise<void> {
+    if (this.#ahead === undefined) throw new Error("without a size there are no pieces");
+    await this.#ahead.resume(list, notes);
   }
 
   /**
-   * Keeps a whole piece whose turn has not come; the caller has verified it. False: it cannot be
-   * kept, since the disk fails or is too slow.
+   * Keeps a whole piece whose turn has not come; the caller has verified it and must not change the
+   * chunks. False: it cannot be kept, since the beginning has reached it, or the disk fails or is
+   * too slow. Throws for what is no piece of the file.
    */
   putPiece(piece: number, chunks: readonly Buffer[]): boolean {
     if (this.#state !== "growing" || this.failure !== undefined) return false;
+    if (piece * limits.pieceBytes < this.#heldBytes) return false;
     return this.#ahead?.put(piece, chunks) === true;
   }
 
+  /** A kept piece is wrong, or not wanted any more. */
   dropPiece(piece: number): void {
     this.#ahead?.drop(piece);
   }
 
-  /** A kept piece, for appending it; undefined: it is not here any more. Never rejects. */
+  /**
+   * A kept piece, for appending it (or from where the beginning stands in it) before anything else;
+   * undefined: it is not here any more. Never rejects.
+   */
   async takePiece(piece: number): Promise<Buffer | undefined> {
-    return this.#ahead?.take(piece).catch(() => undefined);
+    const taken: TakenPiece | undefined = await this.#ahead?.take(piece).catch(() => undefined);
+    if (taken?.onDisk === true) {
+      this.#onDisk = { bytes: taken.bytes, position: piece * limits.pieceBytes };
+    }
+    return taken?.bytes;
   }
 
   /** Bytes of kept pieces → how many; 0: they are not here. Rejects STORAGE. */
@@ -158,8 +182,11 @@ export class Unfinished {
       throw new Error("a committed file is appended to");
     }
     if (this.#digest !== undefined) throw new Error("a file is appended to after its digest");
+    const onDisk = this.#isOnDisk(chunk);
     this.#hash(chunk);
-    if (this.#state === "growing") this.#queue.push(chunk);
+    if (this.#state !== "growing") return;
+    if (onDisk) this.#queue.skip(chunk.length);
+    else this.#queue.push(chunk);
   }
 
   /** Resolves when less than `limits.downloadWindowBytes` wait for the disk, or at failure. */
@@ -206,8 +233,9 @@ export class Unfinished {
     this.#heldBytes = 0;
     this.#savedBytes = 0;
     this.#digest = undefined;
+    this.#onDisk = undefined;
     const reset = this.#queue.reset();
-    await this.#ahead?.clear();
+    await this.#ahead?.clear(reset);
     await this.#saving;
     if (this.key !== undefined) await this.#host.savePrefix(this, []);
     await reset;
@@ -237,6 +265,7 @@ export class Unfinished {
   async discard(): Promise<void> {
     if (this.#state !== "growing") return;
     this.#state = "discarded";
+    this.#ahead?.forget();
     await this.#saving;
     await this.#end("discarded");
   }
@@ -253,10 +282,13 @@ export class Unfinished {
   /** For the commit: all bytes are in the file, and nothing else will touch its record. */
   async settle(): Promise<OpenFile> {
     await this.#ahead?.close();
-    if (this.key !== undefined) await this.#host.removeList(this.key);
     await this.#queue.flushed();
     await this.#saving;
     if (this.failure !== undefined) throw this.failure;
+    // Not before: without the list everything in the file is taken for its beginning.
+    if (this.#ahead?.hasList === true && this.key !== undefined) {
+      await this.#host.removeList(this.key);
+    }
     return this.#queue.file();
   }
 
@@ -266,13 +298,36 @@ export class Unfinished {
   }
 
   async #end(how: "suspended" | "discarded" | "released"): Promise<void> {
+    this.#onDisk = undefined;
     try {
-      await this.#ahead?.close();
-      await this.#queue.close();
+      try {
+        await this.#ahead?.close();
+      } finally {
+        await this.#queue.close();
+      }
     } finally {
       await this.#host.ended(this, how);
       this.#claim.end();
     }
+  }
+
+  /** Whether the file has this chunk at its place: it is of a piece that was taken from there. */
+  #isOnDisk(chunk: Buffer): boolean {
+    if (this.#onDisk === undefined) return false;
+    const { bytes, position } = this.#onDisk;
+    const offset = chunk.byteOffset - bytes.byteOffset;
+    const isPart = chunk.buffer === bytes.buffer && offset >= 0;
+    const isWithin = isPart && offset + chunk.length <= bytes.length;
+    const fits = isWithin && position + offset === this.#heldBytes;
+    if (!fits || offset + chunk.length === bytes.length) this.#onDisk = undefined;
+    return fits;
+  }
+
+  /** Before the beginning is written up to `endBytes`. */
+  #reach(endBytes: number): Promise<void> | undefined {
+    const busy = this.#ahead?.busy(endBytes);
+    if (busy === undefined) return this.#claim.reach(endBytes);
+    return busy.then(() => this.#claim.reach(endBytes));
   }
 
   /** Hashes a chunk, stopping at piece boundaries for a proof of the prefix. */
@@ -285,6 +340,7 @@ export class Unfinished {
       if (this.key !== undefined) {
         const sha256 = sha256FromBytes(this.#hasher.peek());
         this.#proofs.add({ bytes: this.#heldBytes, sha256 });
+        this.#ahead?.passed(this.#heldBytes / limits.pieceBytes - 1);
       }
       rest = rest.subarray(toBoundary);
       toBoundary = limits.pieceBytes;
@@ -293,8 +349,13 @@ export class Unfinished {
     this.#heldBytes += rest.length;
   }
 
+  #noteSpace(): void {
+    this.#claim.written(Math.min(this.storedBytes, this.sizeBytes ?? Infinity));
+  }
+
   #noteWritten(writtenBytes: number): void {
-    this.#claim.written(writtenBytes);
+    this.#noteSpace();
+    this.#ahead?.grown(writtenBytes);
     if (this.key === undefined || this.#saving !== undefined) return;
     if (writtenBytes - this.#savedBytes < limits.pieceBytes || this.#state !== "growing") return;
     const nowMs = this.#host.clock.monotonicMs();

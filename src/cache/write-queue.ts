@@ -15,12 +15,15 @@ export interface WriteQueueNeeds {
  * Writes chunks to a file, in order and one write at a time. A chunk is written at once when the
  * disk is idle; what comes meanwhile is written together, so writes grow with the load and no
  * chunk ever waits for company. The first failure ends it: later chunks are dropped.
+ *
+ * Bytes that are at their place already are skipped, in their turn.
  */
 export class WriteQueue {
   readonly #needs: WriteQueueNeeds;
   #file: OpenFile | undefined;
   #opening: Promise<OpenFile> | undefined;
-  #chunks: Buffer[] = [];
+  /** A number stands for so many bytes that are in the file already. */
+  #chunks: (Buffer | number)[] = [];
   #queuedBytes = 0;
   #inFlightBytes = 0;
   #writtenBytes = 0;
@@ -49,6 +52,14 @@ export class WriteQueue {
     if (this.#failure !== undefined || chunk.length === 0) return;
     this.#chunks.push(chunk);
     this.#queuedBytes += chunk.length;
+    this.#pump();
+  }
+
+  /** The next bytes are in the file already. */
+  skip(bytes: number): void {
+    if (this.#failure !== undefined || bytes === 0) return;
+    this.#chunks.push(bytes);
+    this.#queuedBytes += bytes;
     this.#pump();
   }
 
@@ -126,16 +137,12 @@ export class WriteQueue {
 
   async #writeAll(): Promise<void> {
     while (this.#chunks.length > 0 && !this.#paused && this.#failure === undefined) {
-      const chunks = this.#chunks;
-      const endBytes = this.#writtenBytes + this.#queuedBytes;
-      this.#inFlightBytes = this.#queuedBytes;
-      this.#chunks = [];
-      this.#queuedBytes = 0;
+      const { chunks, bytes } = this.#nextRun();
+      const endBytes = this.#writtenBytes + bytes;
+      this.#inFlightBytes = bytes;
+      this.#queuedBytes -= bytes;
       try {
-        const room = this.#needs.reach(endBytes);
-        if (room !== undefined) await room;
-        const file = await this.file();
-        await file.write(chunks, endBytes - this.#inFlightBytes);
+        if (chunks.length > 0) await this.#write(chunks, { bytes, endBytes });
       } finally {
         this.#inFlightBytes = 0;
       }
@@ -143,6 +150,31 @@ export class WriteQueue {
       this.#needs.onWritten(endBytes);
       this.#wake();
     }
+  }
+
+  /** Takes from the front what can be done in one go: chunks to write, or bytes to skip. */
+  #nextRun(): { readonly chunks: readonly Buffer[]; readonly bytes: number } {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    for (const chunk of this.#chunks) {
+      if (typeof chunk === "number") break;
+      chunks.push(chunk);
+      bytes += chunk.length;
+    }
+    const [first] = this.#chunks;
+    if (typeof first === "number") bytes = first;
+    this.#chunks = this.#chunks.slice(Math.max(1, chunks.length));
+    return { chunks, bytes };
+  }
+
+  async #write(
+    chunks: readonly Buffer[],
+    { bytes, endBytes }: { readonly bytes: number; readonly endBytes: number },
+  ): Promise<void> {
+    const room = this.#needs.reach(endBytes);
+    if (room !== undefined) await room;
+    const file = await this.file();
+    await file.write(chunks, endBytes - bytes);
   }
 
   #fail(error: unknown): void {

@@ -4,7 +4,7 @@
  */
 import type { Archive } from "../archive/archive.ts";
 import type { Counters } from "../base/counters.ts";
-import { endpoint, familyOf } from "../base/endpoint.ts";
+import { endpoint, familyOf, scopeOf } from "../base/endpoint.ts";
 import { errorText } from "../base/errors.ts";
 import type { Clock, Hashes, Log } from "../base/ports.ts";
 import type { KeyValue } from "../base/storage.ts";
@@ -82,7 +82,10 @@ export class DaemonPeers {
     const own = ownAddresses();
     this.port = new GotPeers({
       tcpPort: () => this.#tcpPort,
-      mayDial: ({ address, port }) => port !== this.#tcpPort || !own().has(address),
+      mayDial: ({ address, port }) => {
+        if (scopeOf(address) === "unusable" || isLinkLocal(address)) return false;
+        return port !== this.#tcpPort || !own().has(address);
+      },
       userAgent: `apt-p2p/${version}`,
     });
     this.bans = new Bans({ clock, counters }, known, (ban) => {
@@ -186,7 +189,7 @@ export class DaemonPeers {
     const { log, counters, clock } = this.#parts;
     resolveBootstrap(neighbours, { log, counters })
       .then((endpoints) => {
-        for (const endpoint of endpoints) this.neighbours.learn(endpoint);
+        for (const endpoint of endpoints) this.neighbours.learn(endpoint, "configuration");
       })
       .catch((thrown: unknown) => log.warn("neighbours-failed", { error: errorText(thrown) }));
     this.#cancelResolve = clock.after(resolveMs, () => this.#resolveNeighbours());

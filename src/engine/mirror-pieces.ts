@@ -35,10 +35,11 @@ export async function askMirrorForPieces(
   }
   const intake = new PieceIntake(hashes, shape, request);
   for await (const chunk of response.body) {
+    // All is here; the end is still waited for, since it gives the connection back.
+    if (intake.full) break;
     if (signal.aborted) return undefined;
     events.received(chunk.length);
     for (const whole of intake.take(chunk)) events.whole(whole);
-    if (intake.full) break;
   }
   return intake.full ? undefined : { kind: "broken" };
 }

@@ -13,7 +13,7 @@ import type { Sha256 } from "../base/sha256.ts";
 import { minute, second } from "../base/units.ts";
 import { Bloom, bloomBytes } from "../swarm/bloom.ts";
 import { encodeHaveQuestion, parseHoldings, wireBounds, type Holding } from "../swarm/peer-wire.ts";
-import { discardBody } from "./peer-requests.ts";
+import { discardBody, readAll } from "./peer-requests.ts";
 import type { PeerHttpRequest, PeerHttpResponse, PeerPort } from "./ports.ts";
 
 export interface NeighbourParts {
@@ -133,9 +133,10 @@ export class Neighbour {
 
   /** It was heard of again. */
   heard(): void {
-    if (!this.rests) return;
+    if (this.#failures === 0) return;
     this.#restUntilMs = Math.min(this.#restUntilMs, this.#failedMs + heardRestMs);
-    if (!this.rests) this.refresh();
+    // Does nothing while it still rests.
+    this.refresh();
   }
 
   /** Asks for its filter, if it has another by now. `told` is called when that is over. */
@@ -188,10 +189,11 @@ export class Neighbour {
     this.#parts.counters.add("swarm.have.asked");
     const wanted = [...question.keys()];
     let holdings: readonly Holding[] | undefined;
+    const body = encodeHaveQuestion(wanted);
     const request = {
-      ...{ method: "POST", path: "/~/have", headers: {}, patienceMs: questionMs },
-      body: encodeHaveQuestion(wanted),
-    } as const;
+      ...({ method: "POST", path: "/~/have", headers: {} } as const),
+      ...{ body, patienceMs: questionMs },
+    };
     void this.#request(request, questionMs, async (response) => {
       const bytes = response.status === 200 ? await readAll(response, wanted.length) : undefined;
       holdings = bytes === undefined ? undefined : parseHoldings(bytes, wanted.length);
@@ -278,16 +280,4 @@ export class Neighbour {
   #nowMs(): number {
     return this.#parts.clock.monotonicMs();
   }
-}
-
-/** undefined: longer than it may be. */
-async function readAll({ body }: PeerHttpResponse, mostBytes: number): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.length;
-    if (bytes > mostBytes) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

@@ -3,29 +3,22 @@
  * and beside the DHT.
  *
  * - Each neighbour's filter tells for a whole run of apt at once what it may have; the piece request
- *   is the proof. Beside it those that are most useful are asked by `/~/have`, all questions of one
- *   moment in one request, also for what they are just downloading.
- * - Who does not answer is asked less often, and waited for only once.
+ *   is the proof. A filter that has grown old is asked for again, and the answer waited for.
+ * - Beside it those that are most useful are asked by `/~/have`, all questions of one moment in one
+ *   request, for what they are just downloading, and for what is newer than their filter.
+ * - Who does not answer is asked less often, and waited for only once (neighbour.ts).
  */
 import { BoundedMap } from "../base/bounded-map.ts";
-import type { Counters } from "../base/counters.ts";
 import type { Endpoint } from "../base/endpoint.ts";
 import { limits } from "../base/limits.ts";
-import type { Clock, Random } from "../base/ports.ts";
+import type { Clock } from "../base/ports.ts";
 import type { Sha256 } from "../base/sha256.ts";
 import { hour, minute, second } from "../base/units.ts";
-import { Bloom, bloomBytes } from "../swarm/bloom.ts";
 import { groupOf } from "../swarm/peer-book.ts";
-import { encodeHaveQuestion, parseHoldings, wireBounds, type Holding } from "../swarm/peer-wire.ts";
 import type { PeerInfo } from "../swarm/types.ts";
-import { discardBody } from "./peer-requests.ts";
-import type { PeerHttpResponse, PeerPort } from "./ports.ts";
+import { answerMs, Neighbour, type NeighbourParts } from "./neighbour.ts";
 
-export interface NeighboursParts {
-  readonly peers: PeerPort;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly counters: Counters;
+export interface NeighboursParts extends NeighbourParts {
   readonly isNear: (address: string) => boolean;
 }
 
@@ -35,54 +28,43 @@ export interface NeighbourStatus {
   /** Files that its filter counts; undefined: it has told none. */
   readonly files: number | undefined;
   readonly answeredAgoMs: number | undefined;
-}
-
-interface Neighbour {
-  readonly endpoint: Endpoint;
-  readonly near: boolean;
-  filter: Bloom | undefined;
-  etag: string | undefined;
-  filterMs: number;
-  asking: boolean;
-  answeredMs: number | undefined;
-  failures: number;
-  /** Not asked before then. */
-  restUntilMs: number;
+  /** From question to answer, the last time. */
+  readonly rttMs: number | undefined;
   /** Files that it has helped with. */
-  useful: number;
-  question: Question | undefined;
+  readonly useful: number;
 }
 
-/** Digests that are asked of one neighbour in the next request, and who wants to know. */
-interface Question {
-  readonly digests: Map<Sha256, ((holding: Holding | undefined) => void)[]>;
+export interface NeighbourEvents {
+  readonly peers: (peers: readonly PeerInfo[]) => void;
+  readonly done: () => void;
 }
 
 /** All are asked about a file if there are no more; else some. */
 const askAll = 48;
 const askSome = 16;
+/** Those whose filters tell nothing, about a file that nobody downloads for long. */
 const askShort = 4;
-/** A neighbour that is there answers within this time, and nobody is waited for longer. */
-const answerMs = 150;
-/** Requests of one moment (apt sends ten at once) go together. */
-const gatherMs = 1;
 /** With few neighbours a filter is asked for again after a second; with many, five of them in one. */
 const filterOldMs = second;
 const filterShareMs = second / 5;
-const refreshMs = minute;
-const restMs = 2 * second;
-const mostRestMs = 10 * minute;
 /** After so many failures in a row it is forgotten, unless it was configured. */
 const mostFailures = 12;
 const hopefulMs = hour;
-/** Far peers that were useful are asked about further files: so many. */
+/** Far peers that were useful in this run are asked about further files: so many, for so long. */
 const farPeers = 3;
+const farMs = 2 * minute;
+/** One machine may be several daemons in containers; whoever names more ports only takes room. */
+const perAddress = 16;
+/** Who has answered within this time keeps its place. */
+const keptMs = 10 * minute;
 
 export class Neighbours {
   readonly #parts: NeighboursParts;
-  readonly #known = new BoundedMap<string, Neighbour>(limits.neighbours);
-  readonly #far = new BoundedMap<string, Endpoint>(farPeers);
-  readonly #closing = new AbortController();
+  readonly #known = new Map<string, Neighbour>();
+  readonly #far = new BoundedMap<string, { readonly endpoint: Endpoint; readonly sinceMs: number }>(
+    farPeers,
+  );
+  readonly #searches = new Set<Search>();
 
   constructor(parts: NeighboursParts) {
     this.#parts = parts;
@@ -90,35 +72,40 @@ export class Neighbours {
 
   /** How many could be asked. */
   get count(): number {
-    return this.#known.size + this.#far.size;
+    return this.#known.size + this.#farEndpoints().length;
   }
 
   /** Somebody has answered lately: it is worth a moment to ask. */
   get hopeful(): boolean {
-    const nowMs = this.#parts.clock.monotonicMs();
-    for (const [, { answeredMs, restUntilMs }] of this.#known.entries()) {
-      const lately = answeredMs !== undefined && nowMs - answeredMs < hopefulMs;
-      if (lately && restUntilMs <= nowMs) return true;
+    const sinceMs = this.#parts.clock.monotonicMs() - hopefulMs;
+    for (const { answeredMs, prompt } of this.#known.values()) {
+      if (answeredMs !== undefined && answeredMs > sinceMs && prompt) return true;
     }
-    return this.#far.size > 0;
+    return this.#farEndpoints().length > 0;
   }
 
+  /** By the filters alone. */
   mayHave(sha256: Sha256): boolean {
-    for (const [, { filter }] of this.#known.entries()) {
-      if (filter?.mayHave(sha256) === true) return true;
+    for (const neighbour of this.#known.values()) {
+      if (neighbour.promises(sha256)) return true;
     }
     return false;
   }
 
-  /** A machine of the own network that serves peers at `endpoint`. */
-  learn(endpoint: Endpoint): void {
-    if (this.#known.has(endpoint.text)) return;
-    this.#parts.counters.add("swarm.neighbours.learned");
-    const neighbour: Neighbour = {
-      ...{ endpoint, near: this.#parts.isNear(endpoint.address), filter: undefined },
-      ...{ etag: undefined, filterMs: -Infinity, asking: false, answeredMs: undefined },
-      ...{ failures: 0, restUntilMs: 0, useful: 0, question: undefined },
+  /** A machine that serves peers at `endpoint`: of the own network, or named in the configuration. */
+  learn(endpoint: Endpoint, by: "network" | "configuration" = "network"): void {
+    const known = this.#known.get(endpoint.text);
+    if (known !== undefined) {
+      known.heard();
+      return;
+    }
+    const traits = {
+      ...{ endpoint, near: this.#parts.isNear(endpoint.address) },
+      configured: by === "configuration",
     };
+    if (!this.#makeRoom(endpoint)) return;
+    this.#parts.counters.add("swarm.neighbours.learned");
+    const neighbour = new Neighbour(this.#parts, traits);
     this.#known.set(endpoint.text, neighbour);
     this.#refresh(neighbour);
   }
@@ -128,240 +115,203 @@ export class Neighbours {
     const neighbour = this.#known.get(endpoint.text);
     if (neighbour !== undefined) neighbour.useful++;
     else if (this.#parts.isNear(endpoint.address)) this.learn(endpoint);
-    else this.#far.set(endpoint.text, endpoint);
+    else this.#far.set(endpoint.text, { endpoint, sinceMs: this.#parts.clock.monotonicMs() });
   }
 
-  /** See Finder.find. `done` is called within 150 ms. */
-  find(
-    sha256: Sha256,
-    sizeBytes: number,
-    events: {
-      readonly peers: (peers: readonly PeerInfo[]) => void;
-      readonly done: () => void;
-    },
-  ): { readonly cancel: () => void } {
+  /** See Finder.find. `done` is called within 150 ms, and nothing from inside this call. */
+  find(sha256: Sha256, sizeBytes: number, events: NeighbourEvents): { cancel: () => void } {
     const { clock, counters } = this.#parts;
-    let over = false;
-    const finish = (): void => {
-      if (over) return;
-      over = true;
-      cancelTimer();
-      events.done();
-    };
-    const promised = new Set<string>();
-    const named: PeerInfo[] = [];
-    for (const [, neighbour] of this.#known.entries()) {
-      const { filter, filterMs } = neighbour;
-      if (clock.monotonicMs() - filterMs > this.#filterOldMs) this.#refresh(neighbour);
-      if (filter?.mayHave(sha256) !== true || this.#rests(neighbour)) continue;
-      promised.add(neighbour.endpoint.text);
-      named.push(infoOf(neighbour, "whole"));
+    this.#forgetFailed();
+    const search = new Search(clock, sha256, events, () => this.#searches.delete(search));
+    this.#searches.add(search);
+    const ended = search.expect();
+    const oldMs = Math.max(filterOldMs, this.#known.size * filterShareMs);
+    const far = this.#farInfos();
+    const promised: PeerInfo[] = [];
+    const silent: Neighbour[] = [];
+    for (const neighbour of this.#known.values()) {
+      const { prompt, filterAgeMs } = neighbour;
+      const old = filterAgeMs > oldMs;
+      const promises = neighbour.promises(sha256);
+      if (promises) promised.push(infoOf(neighbour, "whole"));
+      // Who has promised is asked for its filter for later files' sake; else its answer may help.
+      if (old) this.#refresh(neighbour, promises || !prompt ? undefined : search.expect());
+      if (!promises && prompt && neighbour.traits.near) silent.push(neighbour);
     }
-    for (const [, endpoint] of this.#far.entries()) {
-      const group = groupOf(endpoint.address, false);
-      named.push({ endpoint, near: false, group, state: "unknown", via: "exchange" });
-    }
-    let pending = 1;
-    const answered = (): void => {
-      if (--pending === 0) finish();
-    };
-    const cancelTimer = clock.after(answerMs, finish);
-    if (named.length > 0) {
-      counters.add("swarm.found.promised", promised.size);
-      // Never from inside the call: whoever asks has not got our answer yet.
-      pending++;
-      clock.after(0, () => {
-        if (!over) events.peers(named);
-        answered();
-      });
-    }
-    for (const neighbour of this.#chosen(promised, sizeBytes)) {
-      pending++;
-      this.#ask(neighbour, sha256, (holding) => {
-        if (!over && holding !== undefined && holding.have !== "no") {
+    counters.add("swarm.found.promised", promised.length);
+    clock.after(0, () => {
+      search.name([...promised, ...far]);
+      ended();
+    });
+    for (const neighbour of this.#chosen(silent, sizeBytes)) {
+      const answered = search.expect();
+      neighbour.ask(sha256, (holding) => {
+        if (holding !== undefined && holding.have !== "no" && search.running) {
           counters.add(`swarm.found.${holding.have}`);
-          events.peers([infoOf(neighbour, holding.have === "whole" ? "whole" : "unknown")]);
+          search.name([infoOf(neighbour, holding.have === "whole" ? "whole" : "unknown")]);
         }
         answered();
       });
     }
-    clock.after(0, answered);
-    return {
-      cancel: () => {
-        over = true;
-        cancelTimer();
-      },
-    };
+    return { cancel: () => search.end() };
   }
 
   status(): readonly NeighbourStatus[] {
     const nowMs = this.#parts.clock.monotonicMs();
-    return [...this.#known.entries()].map(([, neighbour]) => {
-      const { endpoint, near, filter, answeredMs } = neighbour;
-      const files = filter === undefined ? undefined : Buffer.from(filter.bytes).readUInt32BE(4);
+    return [...this.#known.values()].map((neighbour) => {
+      const { traits, files, answeredMs, rttMs, useful } = neighbour;
       const answeredAgoMs = answeredMs === undefined ? undefined : Math.round(nowMs - answeredMs);
-      return { address: endpoint.text, near, files, answeredAgoMs };
+      const { near, endpoint } = traits;
+      return { address: endpoint.text, near, files, answeredAgoMs, rttMs, useful };
     });
   }
 
   close(): void {
-    this.#closing.abort();
+    for (const search of this.#searches) search.end();
+    for (const neighbour of this.#known.values()) neighbour.close();
+    this.#known.clear();
+  }
+
+  /** A new filter speaks to whoever is looking for a file just now. */
+  #refresh(neighbour: Neighbour, told?: () => void): void {
+    neighbour.refresh(() => {
+      for (const search of this.#searches) {
+        if (!neighbour.promises(search.sha256)) continue;
+        if (search.name([infoOf(neighbour, "whole")])) {
+          this.#parts.counters.add("swarm.found.promised");
+        }
+      }
+      told?.();
+    });
   }
 
   /**
-   * Whose answer is worth a request although its filter has said no: filters grow old, and tell
-   * nothing of downloads. Of short files nobody downloads for long; there a new filter is enough.
+   * Whose answer is worth a question although its filter has said no: filters tell nothing of
+   * downloads. Of short files nobody downloads for long; there a filter is enough.
    */
-  #chosen(promised: ReadonlySet<string>, sizeBytes: number): Neighbour[] {
-    const { random, clock } = this.#parts;
+  #chosen(silent: readonly Neighbour[], sizeBytes: number): readonly Neighbour[] {
     const short = sizeBytes <= limits.pieceBytes;
-    const sinceMs = clock.monotonicMs() - this.#filterOldMs;
-    const able = [...this.#known.entries()]
-      .map(([, neighbour]) => neighbour)
-      .filter((each) => each.near && !promised.has(each.endpoint.text) && !this.#rests(each))
-      .filter((each) => !short || each.filter === undefined || each.filterMs < sinceMs);
+    const able = short ? silent.filter(({ filters }) => !filters) : silent;
     if (able.length <= (short ? askShort : askAll)) return able;
     // The useful ones first; among equals whoever comes.
-    const drawn = able.map((neighbour) => ({ neighbour, rank: neighbour.useful + random.next() }));
+    const drawn = able.map((neighbour) => ({
+      ...{ neighbour, rank: neighbour.useful + this.#parts.random.next() },
+    }));
     drawn.sort((a, b) => b.rank - a.rank);
     return drawn.slice(0, short ? askShort : askSome).map(({ neighbour }) => neighbour);
   }
 
-  get #filterOldMs(): number {
-    return Math.max(filterOldMs, this.#known.size * filterShareMs);
-  }
-
-  #rests({ restUntilMs }: Neighbour): boolean {
-    return this.#parts.clock.monotonicMs() < restUntilMs;
-  }
-
-  #ask(
-    neighbour: Neighbour,
-    sha256: Sha256,
-    answered: (holding: Holding | undefined) => void,
-  ): void {
-    let { question } = neighbour;
-    if (question === undefined || question.digests.size >= wireBounds.haveDigests) {
-      question = { digests: new Map() };
-      neighbour.question = question;
-      const asked = question;
-      this.#parts.clock.after(gatherMs, () => {
-        if (neighbour.question === asked) neighbour.question = undefined;
-        this.#send(neighbour, asked);
-      });
+  /** Far peers cannot be asked for filters; their word on each file is asked for by the transfer. */
+  #farInfos(): PeerInfo[] {
+    const configured = [...this.#known.values()]
+      .map(({ traits }) => traits)
+      .filter(({ near }) => !near)
+      .map(({ endpoint }) => endpoint);
+    while (configured.length > farPeers) {
+      configured.splice(Math.floor(this.#parts.random.next() * configured.length), 1);
     }
-    const waiting = question.digests.get(sha256) ?? [];
-    waiting.push(answered);
-    question.digests.set(sha256, waiting);
-  }
-
-  #send(neighbour: Neighbour, { digests }: Question): void {
-    const { counters } = this.#parts;
-    const wanted = [...digests.keys()];
-    counters.add("swarm.have.asked");
-    const tell = (holdings: readonly Holding[] | undefined): void => {
-      for (const [index, sha256] of wanted.entries()) {
-        for (const answered of digests.get(sha256) ?? []) answered(holdings?.[index]);
-      }
-    };
-    this.#request(neighbour, {
-      ...{ method: "POST", path: "/~/have", headers: {}, patienceMs: second },
-      body: encodeHaveQuestion(wanted),
-    })
-      .then(async (response) => {
-        const bytes = response.status === 200 ? await readAll(response, wanted.length) : undefined;
-        if (bytes === undefined) discardBody(response);
-        const holdings = bytes === undefined ? undefined : parseHoldings(bytes, wanted.length);
-        if (holdings === undefined) this.#failed(neighbour);
-        else this.#answered(neighbour);
-        tell(holdings);
-      })
-      .catch(() => {
-        this.#failed(neighbour);
-        tell(undefined);
-      });
-  }
-
-  /** Asks for its filter, if it has another by now. */
-  #refresh(neighbour: Neighbour): void {
-    if (neighbour.asking || !neighbour.near || this.#closing.signal.aborted) return;
-    if (this.#rests(neighbour)) return;
-    neighbour.asking = true;
-    const { etag } = neighbour;
-    const headers: Record<string, string> = etag === undefined ? {} : { "if-none-match": etag };
-    this.#request(neighbour, { method: "GET", path: "/~/filter", headers, patienceMs: 2 * second })
-      .then((response) => this.#takeFilter(neighbour, response))
-      .catch(() => this.#failed(neighbour))
-      .finally(() => {
-        neighbour.asking = false;
-        neighbour.filterMs = this.#parts.clock.monotonicMs();
-        this.#later(neighbour);
-      });
-  }
-
-  /** What nobody asked about for a while is looked at now and then all the same. */
-  #later(neighbour: Neighbour): void {
-    const waitMs = Math.max(refreshMs, neighbour.restUntilMs - this.#parts.clock.monotonicMs());
-    const filterMs = neighbour.filterMs;
-    this.#parts.clock.after(waitMs * (1 + this.#parts.random.next() / 2), () => {
-      const known = this.#known.get(neighbour.endpoint.text) === neighbour;
-      if (known && neighbour.filterMs === filterMs) this.#refresh(neighbour);
+    const endpoints = new Map<string, Endpoint>();
+    for (const each of [...this.#farEndpoints(), ...configured]) endpoints.set(each.text, each);
+    return [...endpoints.values()].map((endpoint) => {
+      const group = groupOf(endpoint.address, false);
+      return { endpoint, near: false, group, state: "unknown", via: "exchange" };
     });
   }
 
-  async #takeFilter(neighbour: Neighbour, response: PeerHttpResponse): Promise<void> {
-    if (response.status !== 200) {
-      discardBody(response);
-      if (response.status === 304) this.#answered(neighbour);
-      else this.#failed(neighbour);
-      return;
+  #farEndpoints(): Endpoint[] {
+    const leastMs = this.#parts.clock.monotonicMs() - farMs;
+    return [...this.#far.entries()]
+      .filter(([, { sinceMs }]) => sinceMs >= leastMs)
+      .map(([, { endpoint }]) => endpoint);
+  }
+
+  /** Whether one more may be remembered; whoever has not answered for the longest time goes. */
+  #makeRoom({ address }: Endpoint): boolean {
+    const all = [...this.#known.values()];
+    const ofAddress = all.filter(({ traits }) => traits.endpoint.address === address);
+    const crowded = ofAddress.length >= perAddress;
+    if (!crowded && all.length < limits.neighbours) return true;
+    const leastMs = this.#parts.clock.monotonicMs() - keptMs;
+    let oldest: Neighbour | undefined;
+    for (const each of crowded ? ofAddress : all) {
+      if (each.traits.configured || (each.answeredMs ?? -Infinity) > leastMs) continue;
+      const older = (each.answeredMs ?? -Infinity) < (oldest?.answeredMs ?? -Infinity);
+      if (oldest === undefined || older) oldest = each;
     }
-    const bytes = await readAll(response, bloomBytes);
-    const filter = bytes === undefined ? undefined : Bloom.parse(bytes);
-    if (filter === undefined) {
-      this.#failed(neighbour);
-      return;
+    if (oldest === undefined) return false;
+    this.#forget(oldest);
+    return true;
+  }
+
+  #forgetFailed(): void {
+    for (const neighbour of this.#known.values()) {
+      const { failures, traits } = neighbour;
+      if (failures >= mostFailures && !traits.configured) this.#forget(neighbour);
     }
-    this.#parts.counters.add("swarm.filters");
-    neighbour.filter = filter;
-    neighbour.etag = response.headers["etag"];
-    this.#answered(neighbour);
   }
 
-  #request(
-    { endpoint, near }: Neighbour,
-    request: Omit<Parameters<PeerPort["send"]>[0], "to" | "near">,
-  ): Promise<PeerHttpResponse> {
-    return this.#parts.peers.send({ ...request, to: endpoint, near }, this.#closing.signal);
-  }
-
-  #answered(neighbour: Neighbour): void {
-    neighbour.answeredMs = this.#parts.clock.monotonicMs();
-    neighbour.failures = 0;
-  }
-
-  #failed(neighbour: Neighbour): void {
-    neighbour.failures++;
-    const pauseMs = Math.min(mostRestMs, restMs * 2 ** (neighbour.failures - 1));
-    neighbour.restUntilMs = this.#parts.clock.monotonicMs() + pauseMs;
-    this.#parts.counters.add("swarm.neighbours.failed");
-    if (neighbour.failures >= mostFailures) this.#known.delete(neighbour.endpoint.text);
+  #forget(neighbour: Neighbour): void {
+    neighbour.close();
+    this.#known.delete(neighbour.key);
   }
 }
 
-function infoOf({ endpoint, near }: Neighbour, state: PeerInfo["state"]): PeerInfo {
-  const group = groupOf(endpoint.address, near);
-  return { endpoint, near, group, state, via: "neighbour" };
+/** One file that somebody is looking for. */
+class Search {
+  readonly sha256: Sha256;
+  readonly #events: NeighbourEvents;
+  readonly #over: () => void;
+  readonly #cancelTimer: () => void;
+  readonly #named = new Map<string, PeerInfo["state"]>();
+  #expected = 0;
+  #running = true;
+
+  constructor(clock: Clock, sha256: Sha256, events: NeighbourEvents, over: () => void) {
+    this.sha256 = sha256;
+    this.#events = events;
+    this.#over = over;
+    this.#cancelTimer = clock.after(answerMs, () => this.#finish());
+  }
+
+  get running(): boolean {
+    return this.#running;
+  }
+
+  /** Another answer is waited for; to be called once, when it is here. */
+  expect(): () => void {
+    this.#expected++;
+    return () => {
+      if (--this.#expected === 0) this.#finish();
+    };
+  }
+
+  /** Tells of those that were not told of yet → whether there were any. */
+  name(peers: readonly PeerInfo[]): boolean {
+    if (!this.#running) return false;
+    const fresh = peers.filter(({ endpoint, state }) => {
+      const before = this.#named.get(endpoint.text);
+      return before === undefined || (before === "unknown" && state === "whole");
+    });
+    for (const { endpoint, state } of fresh) this.#named.set(endpoint.text, state);
+    if (fresh.length > 0) this.#events.peers(fresh);
+    return fresh.length > 0;
+  }
+
+  /** Nobody wants to know any more. */
+  end(): void {
+    this.#running = false;
+    this.#cancelTimer();
+    this.#over();
+  }
+
+  #finish(): void {
+    if (!this.#running) return;
+    this.end();
+    this.#events.done();
+  }
 }
 
-/** undefined: longer than it may be. */
-async function readAll({ body }: PeerHttpResponse, mostBytes: number): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.length;
-    if (bytes > mostBytes) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+function infoOf({ traits }: Neighbour, state: PeerInfo["state"]): PeerInfo {
+  const { endpoint, near } = traits;
+  return { endpoint, near, group: groupOf(endpoint.address, near), state, via: "neighbour" };
 }

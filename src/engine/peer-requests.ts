@@ -110,11 +110,40 @@ export async function askForList(
   return { list: { id, hashes: list } };
 }
 
-/** Ends an answer whose body nobody wants: unread, it would keep its connection. */
-export function discardBody({ body }: { readonly body: AsyncIterable<Buffer> }): void {
-  body[Symbol.asyncIterator]()
-    .return?.()
-    .catch(() => undefined);
+/** A body that nobody wants is read to its end all the same if it is no longer than this. */
+const discardBytes = 4096;
+const discardChunks = 4;
+
+/** Ends an answer whose body nobody wants. Unread, it would keep its connection, or cost it. */
+export function discardBody({ headers, body }: Omit<PeerHttpResponse, "status">): void {
+  const iterator = body[Symbol.asyncIterator]();
+  const short = Number(headers["content-length"] ?? 0) <= discardBytes;
+  drain(iterator, short ? discardChunks : 0).catch(() => undefined);
+}
+
+async function drain(body: AsyncIterator<Buffer>, mostChunks: number): Promise<void> {
+  let bytes = 0;
+  for (let chunks = 0; chunks < mostChunks && bytes <= discardBytes; chunks++) {
+    const step = await body.next();
+    if (step.done === true) return;
+    bytes += step.value.length;
+  }
+  await body.return?.();
+}
+
+/** The whole body; undefined if it is longer than that. Rejects with AptP2pError UPSTREAM. */
+export async function readAll(
+  { body }: Pick<PeerHttpResponse, "body">,
+  mostBytes: number,
+): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > mostBytes) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }
 
 function send(
@@ -179,12 +208,7 @@ async function bodyOf(
     const what = `status ${response.status} instead of 200`;
     return { failure: failure ?? { kind: "wrong", what } };
   }
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body) {
-    bytes += chunk.length;
-    if (bytes > mostBytes) return { failure: { kind: "wrong", what: "a body without end" } };
-    chunks.push(chunk);
-  }
-  return { bytes: Buffer.concat(chunks) };
+  const bytes = await readAll(response, mostBytes);
+  if (bytes === undefined) return { failure: { kind: "wrong", what: "a body without end" } };
+  return { bytes };
 }

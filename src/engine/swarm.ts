@@ -69,20 +69,28 @@ export class Swarm {
     const session = new SwarmSession(this.#parts, { ...plan, patienceMs });
     counters.add("swarm.sessions");
     this.#live.set(sha256, session);
+    const waited = (success: boolean): void => {
+      if (wait !== undefined) patience.ended(wait, success, clock.monotonicMs());
+    };
+    let named = false;
     const search = finder.find(sha256, sizeBytes, {
       peers: (peers) => {
-        session.addPeers(peers.filter(({ endpoint }) => !bans.banned(endpoint.address)));
+        const good = peers.filter(({ endpoint }) => !bans.banned(endpoint.address));
+        named ||= good.length > 0;
+        session.addPeers(good);
       },
       list: (teller, group, list) => session.tellList(teller, group, list),
-      done: () => session.searchEnded(),
+      done: () => {
+        session.searchEnded();
+        // With nobody to be asked the mirror is not waiting any longer.
+        if (!named) waited(false);
+      },
     });
-    session.whenFound(() => {
-      if (wait !== undefined) patience.ended(wait, true, clock.monotonicMs());
-    });
+    session.whenFound(() => waited(true));
     session.whenClosed(() => {
       search.cancel();
       if (this.#live.get(sha256) === session) this.#live.delete(sha256);
-      if (wait !== undefined) patience.ended(wait, false, clock.monotonicMs());
+      waited(false);
     });
     if (sizeBytes > limits.pieceBytes) announce.unfinished(sha256, sizeBytes);
     session.transfer.start();

@@ -16,6 +16,7 @@ const mostWords = 8;
 
 export class Bloom {
   readonly bytes: Uint8Array;
+  #falseShare: number | undefined;
 
   private constructor(bytes: Uint8Array) {
     this.bytes = bytes;
@@ -46,6 +47,23 @@ export class Bloom {
     return zero === 0 && zeroToo === 0 ? new Bloom(bytes) : undefined;
   }
 
+  /** As its maker counted them. */
+  get entries(): number {
+    const { buffer, byteOffset } = this.bytes;
+    return new DataView(buffer, byteOffset).getUint32(4);
+  }
+
+  /** Share of all digests, held or not, that it takes for held: 1 for a filter of ones alone. */
+  get falseShare(): number {
+    if (this.#falseShare === undefined) {
+      let ones = 0;
+      for (let at = headBytes; at < this.bytes.length; at++) ones += onesOf(this.bytes[at] ?? 0);
+      const bits = (this.bytes.length - headBytes) * 8;
+      this.#falseShare = (ones / bits) ** (this.bytes[1] ?? 1);
+    }
+    return this.#falseShare;
+  }
+
   /** False: certainly not. */
   mayHave(digest: Sha256): boolean {
     const { bytes } = this;
@@ -62,4 +80,10 @@ function* positions(digest: Sha256, count: number, bits: number): Generator<numb
   for (let word = 0; word < count; word++) {
     yield Number.parseInt(digest.slice(word * 8, word * 8 + 8), 16) % bits;
   }
+}
+
+function onesOf(byte: number): number {
+  let ones = 0;
+  for (let rest = byte; rest !== 0; rest &= rest - 1) ones++;
+  return ones;
 }

@@ -44,8 +44,7 @@ export class MirrorUse {
   #streaming = false;
   #streamedFrom = 0;
   #licensed = false;
-  #drawAtMs = -Infinity;
-  #drawnFor = 0;
+  #drawAtMs: number;
   #progressMs: number;
   #position: number;
   readonly #starvedMs: number;
@@ -68,6 +67,7 @@ export class MirrorUse {
     this.#position = start.position;
     this.#patienceMs = start.patienceMs;
     this.#usable = start.usable;
+    this.#drawAtMs = start.nowMs + policy.drawMs * (0.5 + random.next());
     // Readers of one crowd shall not all lose patience at once.
     this.#starvedMs = policy.crowdStarvedMs * (1 + random.next() / 2);
   }
@@ -102,14 +102,17 @@ export class MirrorUse {
     return wanted;
   }
 
-  /** Whether single pieces may be asked of it: in a crowd, by the draw. */
-  mayAskPieces(nowMs: number, crowd: number): boolean {
+  /**
+   * Whether single pieces may be asked of it: in a crowd, by the draw. `others`: members that are
+   * seen to ask it now: as long as these are enough, nobody else does. The first draw is late, so that
+   * those who begin together know of each other.
+   */
+  mayAskPieces(nowMs: number, crowd: number, others: number): boolean {
     if (!this.#usable || crowd <= this.#policy.crowd) return false;
-    // A crowd that has just been seen is worth another draw at once.
-    if (nowMs >= this.#drawAtMs || crowd > 2 * this.#drawnFor) {
-      this.#licensed = this.#random.next() < this.#policy.crowd / crowd;
+    if (nowMs >= this.#drawAtMs) {
+      const free = others < this.#policy.crowd;
+      this.#licensed = free && this.#random.next() < this.#policy.crowd / crowd;
       this.#drawAtMs = nowMs + this.#policy.drawMs * (0.5 + this.#random.next());
-      this.#drawnFor = crowd;
     }
     return this.#licensed;
   }

@@ -23,6 +23,8 @@ const askedWhole = 2;
 const askedWholeMs = 2000;
 /** Whole peers that are asked for their list of pieces, until one is here. */
 const askedForList = 3;
+/** What a member said of the mirror counts for so long. */
+const newsMs = 1500;
 
 interface BookParts {
   readonly random: Random;
@@ -87,6 +89,7 @@ export class PeerBook {
     }
     peer.load = load ?? peer.load;
     peer.fetching = fetching;
+    peer.stateMs = nowMs;
     peer.failures = 0;
     if (!peer.dropped) this.#setHave(peer, have.whole ? "whole" : have);
   }
@@ -128,6 +131,8 @@ export class PeerBook {
       const scope = scopeOf(address);
       const near = scope === "private" || scope === "loopback";
       if (scope === "unusable" || (near && !teller.info.near) || port < 1024) continue;
+      // Nobody on another machine knows who listens on this one.
+      if (scope === "loopback" && scopeOf(teller.info.endpoint.address) !== scope) continue;
       const info: PeerInfo = {
         ...{ endpoint: endpoint(address, port), near, state: "unknown", via: "exchange" },
         ...{ group: groupOf(address, near), teller: teller.key },
@@ -219,6 +224,17 @@ export class PeerBook {
       if (nowMs - answeredMs <= policy.memberMs && (info.near || keptPieces > 0)) members++;
     }
     return Math.min(policy.largestCrowd, members);
+  }
+
+  /** How many members ask the mirror just now: by those who told lately, for all of the crowd. */
+  atMirror(nowMs: number): number {
+    let [told, asking] = [0, 0];
+    for (const { have, stateMs, fetching } of this.#live) {
+      if (have === "whole" || stateMs === undefined || nowMs - stateMs > newsMs) continue;
+      told++;
+      if (fetching !== undefined) asking++;
+    }
+    return told === 0 ? 0 : (asking * this.crowd(nowMs)) / (told + 1);
   }
 
   /** Whether somebody is getting this piece from the mirror already. */

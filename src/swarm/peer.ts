@@ -29,6 +29,8 @@ export class Peer {
   list: "unasked" | "asked" | "told" | "none" = "unasked";
   /** When it last answered for this file; undefined: never. */
   answeredMs: number | undefined;
+  /** When it last told its state. */
+  stateMs: number | undefined;
   /** Peers that it named: it answers for them. */
   namedPeers = 0;
   /** It has ever said that it has all. */

@@ -78,7 +78,7 @@ export const defaultPolicy: TransferPolicy = {
   askedAtOnce: 16,
   watchedPeers: 12,
   watchPauseMs: second / 2,
-  watchWaitMs: 5 * second,
+  watchWaitMs: second,
   requestsPerPeer: 2,
   requestMs: 150,
   requestPieces: 8,

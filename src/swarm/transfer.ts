@@ -730,6 +730,9 @@ export class Transfer {
   #hedge(): void {
     const nowMs = this.#nowMs;
     const next = this.#picker.next;
+    const share = this.#policy.duplicateShare * this.shape.sizeBytes;
+    const allowed = Math.max(2 * pieceLength(this.shape, 0), share);
+    if (this.#duplicateBytes + this.#rivalBytes() >= allowed) return;
     if (this.#picker.flights(next) === 1 && this.#plan.sequential) this.#hedgePiece(next, nowMs);
     if (this.#picker.freeCount > 0) return;
     const left: number[] = [];
@@ -737,8 +740,6 @@ export class Transfer {
       for (let at = flight.donePieces; at < flight.count; at++) left.push(flight.piece + at);
     }
     for (const piece of left) {
-      const share = this.#policy.duplicateShare * this.shape.sizeBytes;
-      const allowed = Math.max(2 * pieceLength(this.shape, 0), share);
       if (this.#duplicateBytes + this.#rivalBytes() >= allowed) return;
       if (this.#picker.flights(piece) === 1) this.#hedgePiece(piece, nowMs);
     }
@@ -797,8 +798,9 @@ export class Transfer {
       atBoundary: this.#position % pieceLength(this.shape, 0) < this.#policy.tasteBytes,
     };
     this.#setStream(this.#mirror.decide(view));
-    if (!this.#mirror.mayAskPieces(nowMs, crowd) || nowMs < this.#mirrorRestUntilMs) return;
+    if (nowMs < this.#mirrorRestUntilMs) return;
     if (this.#streamWanted || this.fetching.length > 0) return;
+    if (!this.#mirror.mayAskPieces(nowMs, crowd, this.#book.atMirror(nowMs))) return;
     const claimed = (piece: number): boolean => this.#book.claims(piece);
     const some = this.#picker.unseen(this.#policy.mirrorWindow, this.#limit, claimed);
     // The first of them are wanted by everybody first.

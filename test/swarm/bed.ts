@@ -194,15 +194,13 @@ export async function checkPackages(
   if (got.size !== names.length) throw new Error(`${machine.endpoint} has ${got.size} packages`);
 }
 
-/** Sizes as Debian's: p10 8 KB, median 58 KB, p90 1.6 MB; the same for the same count. */
+/** Sizes as Debian's: p10 8 KB, median 58 KB, p90 1.6 MB, p99 23 MB; the same for the same count. */
 export function realisticPackages(count: number, prefix = "p"): readonly PackageSpec[] {
   return Array.from({ length: count }, (_, index) => {
     const share = (index + 0.5) / count;
-    const sizeBytes = Math.round(58_000 * Math.exp(quantile(share) * (share < 0.5 ? 1.55 : 2.59)));
-    return {
-      name: `${prefix}${String(index).padStart(3, "0")}`,
-      sizeBytes: Math.max(3_000, sizeBytes),
-    };
+    const factor = Math.exp(quantile(share) * (share < 0.5 ? 1.55 : 2.59));
+    const sizeBytes = Math.min(23e6, Math.max(3_000, Math.round(58_000 * factor)));
+    return { name: `${prefix}${String(index).padStart(3, "0")}`, sizeBytes };
   });
 }
 

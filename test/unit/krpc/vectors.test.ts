@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "mocha";
 import { dhtLimits } from "../../../src/base/dht-limits.ts";
+import { limits } from "../../../src/base/limits.ts";
 import { idText } from "../../../src/base/node-id.ts";
 import { nodeHashes } from "../../../src/io/node-hashes.ts";
 import { decodeMessage } from "../../../src/krpc/decode.ts";
@@ -15,6 +16,9 @@ import {
   parseValue,
   pieceListKey,
 } from "../../../src/krpc/value.ts";
+import * as bloom from "../../../src/swarm/bloom.ts";
+import { wireBounds } from "../../../src/swarm/peer-wire.ts";
+import { defaultUploadLimits as uploads } from "../../../src/swarm/upload-gate.ts";
 import { plain } from "./messages.ts";
 
 interface Vector {
@@ -87,11 +91,15 @@ describe("test/vectors/krpc.json", () => {
 
 describe("PROTOCOL.md", () => {
   const document = readFileSync(new URL("../../../PROTOCOL.md", import.meta.url), "utf8");
-  const vectors = [...krpc.messages, ...(read("values.json") as ValueVectors).values];
+  const vectors = [
+    ...krpc.messages,
+    ...(read("values.json") as ValueVectors).values,
+    ...(read("peers.json") as { readonly swarm: readonly Vector[] }).swarm,
+  ];
 
   it("shows datagrams that are vectors", () => {
     const shown = [...document.matchAll(/^ {4}(d[12]:.*)$/gm)].map(([, ascii]) => ascii);
-    assert.ok(shown.length >= 8, `only ${shown.length}`);
+    assert.ok(shown.length >= 10, `only ${shown.length}`);
     for (const ascii of shown)
       assert.ok(
         vectors.some((vector) => vector.ascii === ascii),
@@ -100,14 +108,14 @@ describe("PROTOCOL.md", () => {
   });
 
   it("gives the limits that the program has", () => {
-    const numbers = { dhtLimits, wireLimits, message, value };
+    const numbers = { dhtLimits, wireLimits, message, value, limits, wireBounds, bloom, uploads };
     const known = new Map<string, unknown>(
       Object.entries(numbers).flatMap(([group, all]) =>
         Object.entries(all).map(([name, number]) => [`${group}.${name}`, number] as const),
       ),
     );
     const rows = [...document.matchAll(/^\|.*\| ([\d,]+)[^|]* \| `(\w+\.\w+)` +\|$/gm)];
-    assert.ok(rows.length >= 15, `only ${rows.length}`);
+    assert.ok(rows.length >= 27, `only ${rows.length}`);
     for (const [, number = "", name = ""] of rows) {
       assert.equal(Number(number.replaceAll(",", "")), known.get(name), name);
     }

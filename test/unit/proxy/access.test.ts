@@ -39,3 +39,34 @@ describe("Access.refuse()", () => {
     }
   });
 });
+
+describe("Access.refusePeer()", () => {
+  const refused = (headers: Record<string, string>): number =>
+    access.refusePeer(headers)?.status ?? 200;
+
+  it("lets in whoever asks by an address or by one of its names", () => {
+    const good = ["192.0.2.7:9977", "[2001:db8::7]:9977", "localhost:9977", "apt.lab.example"];
+    for (const host of good) assert.equal(refused({ host }), 200, host);
+    for (const host of ["evil.example", "", "192.0.2.7.evil.example"]) {
+      assert.equal(refused({ host }), 421, host);
+    }
+  });
+
+  it("refuses what a web page sent", () => {
+    for (const header of ["origin", "referer", "sec-fetch-site", "sec-fetch-mode"]) {
+      assert.equal(refused({ host: "192.0.2.7", [header]: "x" }), 403, header);
+    }
+  });
+});
+
+describe("Access.isClient()", () => {
+  it("knows this machine and the allowed networks", () => {
+    assert.deepEqual(
+      [local, lan, stranger].map((peer) => access.isClient(peer)),
+      [true, true, false],
+    );
+    const outward = { remoteAddress: "127.0.0.1", localAddress: "10.2.0.1" };
+    assert.equal(access.isClient(outward), false);
+    assert.equal(access.isClient({ remoteAddress: "", localAddress: "" }), false);
+  });
+});
