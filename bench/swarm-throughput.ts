@@ -41,10 +41,12 @@ try {
   const { path, sha256 } = bed.archive.package("large");
   for (const machine of bed.machines) await machine.aptOk(["update"]);
   await fetched(`${bed.mirror.url}/${path}`, ["-x", seed.proxy], sha256);
+  say("the seed has it");
   await delay(5000);
   const direct: number[] = [];
   for (let run = 0; run < Number(values.runs); run++) {
     const nginx = await measured(`${bed.mirror.url}/${path}`, [], [bed.mirror.pid]);
+    say(`nginx → curl: ${nginx.megabytesPerSecond.toFixed(0)} MB/s`);
     direct.push(nginx.megabytesPerSecond);
     figures.push(
       {
@@ -71,6 +73,7 @@ try {
       ["-x", taker.proxy],
       [seed.pid, taker.pid],
     );
+    say(`peer → peer → curl: ${megabytesPerSecond.toFixed(0)} MB/s`);
     const fromPeers = (await sourcesOf(taker)).fromPeers - before.fromPeers;
     if (fromPeers < sizeBytes * 0.99) throw new Error(`only ${fromPeers} bytes came from the peer`);
     figures.push(
@@ -131,7 +134,7 @@ async function measured(
 
 /** `curl | sha256sum` → CPU seconds of both. Rejects unless the digest is right. */
 async function fetched(url: string, options: readonly string[], sha256: string): Promise<number> {
-  const script = 'curl --fail --silent --show-error "$@" | sha256sum; times';
+  const script = 'curl --max-time 120 --fail --silent --show-error "$@" | sha256sum; times';
   const child = spawn("bash", ["-c", script, "bash", ...options, url], {
     env: { PATH: process.env["PATH"], LC_ALL: "C" },
     stdio: ["ignore", "pipe", "inherit"],

@@ -61,13 +61,17 @@ export function parseNotes(bytes: Buffer): PieceNotes {
   return { pieces, proofs: growing.map(([size, sha256]) => ({ bytes: size, sha256 })), endBytes };
 }
 
-/** A list of a file of at most `sizeBytes` bytes. Rejects STORAGE. */
+/** The list of a file of at most `sizeBytes` bytes. What cannot be read is not in it. */
 export async function readNotes(list: OpenFile, sizeBytes: number): Promise<PieceNotes> {
   // A piece has two entries, and some more if it was dropped or the daemon crashed again and again.
   const most = 8 * noteBytes * (Math.ceil(sizeBytes / limits.pieceBytes) + 8);
-  const facts = await list.facts();
-  const bytes = Buffer.alloc(Math.min(facts.sizeBytes, most));
-  return parseNotes(bytes.subarray(0, await list.read(bytes, 0)));
+  try {
+    const facts = await list.facts();
+    const bytes = Buffer.alloc(Math.min(facts.sizeBytes, most));
+    return parseNotes(bytes.subarray(0, await list.read(bytes, 0)));
+  } catch {
+    return parseNotes(Buffer.alloc(0));
+  }
 }
 
 /** At most so many bytes of the file are none of its holes. */

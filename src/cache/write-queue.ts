@@ -76,11 +76,10 @@ export class WriteQueue {
   /** The file, created if nothing has been written yet. */
   async file(): Promise<OpenFile> {
     if (this.#file !== undefined) return this.#file;
-    this.#opening ??= this.#needs.open().finally(() => {
+    this.#opening ??= this.#open().finally(() => {
       this.#opening = undefined;
     });
-    this.#file = await this.#opening;
-    return this.#file;
+    return this.#opening;
   }
 
   /** Bytes of the written prefix → how many. */
@@ -150,6 +149,11 @@ export class WriteQueue {
       this.#needs.onWritten(endBytes);
       this.#wake();
     }
+  }
+
+  async #open(): Promise<OpenFile> {
+    this.#file = await this.#needs.open();
+    return this.#file;
   }
 
   /** Takes from the front what can be done in one go: chunks to write, or bytes to skip. */

@@ -243,7 +243,8 @@ export class Neighbour {
     this.#open.delete(open);
     if (this.#closed) return;
     if (good) this.#answered(open.startedMs);
-    else this.#failed();
+    // What was under way when another request failed says nothing new.
+    else if (open.startedMs >= this.#failedMs) this.#failed();
   }
 
   #answered(startedMs: number): void {

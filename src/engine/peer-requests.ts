@@ -2,6 +2,7 @@
  * Single questions to a peer, and what its answers are worth. Whatever it sends is a typed answer or
  * a failure; nothing that it sends is read beyond what was asked for.
  */
+import type { Endpoint } from "../base/endpoint.ts";
 import type { Hashes } from "../base/ports.ts";
 import type { Sha256 } from "../base/sha256.ts";
 import { second } from "../base/units.ts";
@@ -19,7 +20,6 @@ import type { Offer } from "../swarm/transfer.ts";
 import type { Failure, Load, PeerState, PieceRequest } from "../swarm/types.ts";
 import { PieceIntake, type WholePiece } from "./piece-intake.ts";
 import type { PeerHttpResponse, PeerPort } from "./ports.ts";
-import type { PeerTarget } from "./swarm-session.ts";
 
 export interface PieceEvents {
   /** The answer's head; `local`: the copy came from a private source. */
@@ -31,6 +31,11 @@ export interface PieceEvents {
 export interface PieceWork {
   readonly events: PieceEvents;
   readonly signal: AbortSignal;
+}
+
+export interface PeerTarget {
+  readonly endpoint: Endpoint;
+  readonly near: boolean;
 }
 
 interface Asked {

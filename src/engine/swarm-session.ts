@@ -2,7 +2,7 @@
  * Drives one transfer of the swarm for one download: moves the bytes that `Transfer` asks for, keeps
  * the pieces that it accepts until their turn has come, and says from where the next bytes come.
  */
-import { parseEndpoint, type Endpoint } from "../base/endpoint.ts";
+import { parseEndpoint } from "../base/endpoint.ts";
 import { AptP2pError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import type { Counters } from "../base/counters.ts";
@@ -15,7 +15,13 @@ import type { TransferPort } from "../swarm/ports.ts";
 import { pieceAt, pieceEnd, pieceStart } from "../swarm/shape.ts";
 import { mirrorSource, Transfer } from "../swarm/transfer.ts";
 import type { Failure, PeerInfo, PieceRequest } from "../swarm/types.ts";
-import { askForList, askForPieces, askForState, type PieceEvents } from "./peer-requests.ts";
+import {
+  askForList,
+  askForPieces,
+  askForState,
+  type PeerTarget,
+  type PieceEvents,
+} from "./peer-requests.ts";
 import { askMirrorForPieces } from "./mirror-pieces.ts";
 import type { WholePiece } from "./piece-intake.ts";
 import type { Mirror, PeerPort } from "./ports.ts";
@@ -403,11 +409,6 @@ export class SwarmSession implements TransferPort {
       this.#wakeUp = resolve;
     });
   }
-}
-
-export interface PeerTarget {
-  readonly endpoint: Endpoint;
-  readonly near: boolean;
 }
 
 /** A map of the pieces, for messages. */

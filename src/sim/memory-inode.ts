@@ -22,7 +22,7 @@ export class MemoryInode {
   static durable(bytes: Uint8Array, mtimeMs: number): MemoryInode {
     const inode = new MemoryInode(mtimeMs);
     inode.#apply({ position: 0, bytes });
-    inode.sync();
+    inode.#durable = Buffer.from(bytes);
     return inode;
   }
 
@@ -80,7 +80,8 @@ export class MemoryInode {
       const kept = bytes?.subarray(0, Math.floor(bytes.length * (keptBytes ?? 1)));
       survivor.#apply({ position, bytes: kept });
     }
-    survivor.sync();
+    // What a restart reads is on the disk.
+    survivor.#durable = Buffer.from(survivor.bytes());
     return survivor;
   }
 

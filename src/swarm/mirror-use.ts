@@ -50,6 +50,7 @@ export class MirrorUse {
   readonly #starvedMs: number;
   #probed = false;
   #impatient = false;
+  #starvedAt: { readonly keptPieces: number; readonly position: number } | undefined;
 
   constructor(
     { policy, random }: { readonly policy: TransferPolicy; readonly random: Random },
@@ -69,7 +70,7 @@ export class MirrorUse {
     this.#usable = start.usable;
     this.#drawAtMs = start.nowMs + policy.drawMs * (0.5 + random.next());
     // Readers of one crowd shall not all lose patience at once.
-    this.#starvedMs = policy.crowdStarvedMs * (1 + random.next() / 2);
+    this.#starvedMs = policy.crowdStarvedMs * (1 + random.next());
   }
 
   get usable(): boolean {
@@ -103,6 +104,20 @@ export class MirrorUse {
   }
 
   /**
+   * Whether a reader in a crowd has waited so long that its next piece must come from the mirror,
+   * whatever the draw says. A crowd that lets it starve twice and gives nothing between is none: then
+   * the mirror's stream does the rest.
+   */
+  starves(nowMs: number, keptPieces: number): boolean {
+    if (!this.#usable || nowMs - this.#progressMs < this.#starvedMs) return false;
+    const before = this.#starvedAt;
+    if (before !== undefined && before.position === this.#position) return true;
+    if (before?.keptPieces === keptPieces) this.#impatient = true;
+    this.#starvedAt = { keptPieces, position: this.#position };
+    return true;
+  }
+
+  /**
    * Whether single pieces may be asked of it: in a crowd, by the draw. `others`: members that are
    * seen to ask it now: as long as these are enough, nobody else does. The first draw is late, so that
    * those who begin together know of each other.
@@ -127,8 +142,6 @@ export class MirrorUse {
   }
 
   #inCrowd(view: MirrorView): boolean {
-    // A crowd that lets its reader starve is none: until it delivers, it is treated as a few.
-    if (view.nowMs - this.#progressMs >= this.#starvedMs) this.#impatient = true;
     if (this.#impatient) this.#impatient = this.#amongFew(view);
     if (this.#impatient) return true;
     return this.#streaming && view.position - this.#streamedFrom < this.#policy.tasteBytes;

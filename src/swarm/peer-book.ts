@@ -25,6 +25,8 @@ const askedWholeMs = 2000;
 const askedForList = 3;
 /** What a member said of the mirror counts for so long. */
 const newsMs = 1500;
+/** Who said that it is fetching a piece has it by then, or never. */
+const claimMs = 3000;
 
 interface BookParts {
   readonly random: Random;
@@ -238,8 +240,11 @@ export class PeerBook {
   }
 
   /** Whether somebody is getting this piece from the mirror already. */
-  claims(piece: number): boolean {
-    return this.#live.some(({ fetching }) => fetching?.has(piece) === true);
+  claims(piece: number, nowMs: number): boolean {
+    return this.#live.some(
+      ({ fetching, stateMs = -Infinity }) =>
+        fetching?.has(piece) === true && nowMs - stateMs <= claimMs,
+    );
   }
 
   /** Whether a peer has something that is missing here, or may have. */

@@ -100,7 +100,7 @@ export const defaultPolicy: TransferPolicy = {
   drawMs: second,
   mirrorWindow: 8,
   firstByteMs: 200,
-  crowdStarvedMs: 5 * second,
+  crowdStarvedMs: 3 * second,
   enoughShare: 0.8,
   modestRate: 1 * MiB,
   tasteBytes: 16 * KiB,

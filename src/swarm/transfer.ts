@@ -80,6 +80,8 @@ export class Transfer {
   #closed = false;
   #streamWanted = false;
   #duplicateBytes = 0;
+  /** From peers. */
+  #keptPieces = 0;
   #ahead: number;
   /** When the last piece was kept. */
   #keptMs: number;
@@ -499,6 +501,7 @@ export class Transfer {
   #credit(flight: Flight, piece: number): void {
     const peer = this.#book.get(flight.source);
     if (peer === undefined) return;
+    this.#keptPieces++;
     peer.keptPieces++;
     peer.keptBytes += pieceLength(this.shape, piece);
     peer.failures = 0;
@@ -798,14 +801,23 @@ export class Transfer {
       atBoundary: this.#position % pieceLength(this.shape, 0) < this.#policy.tasteBytes,
     };
     this.#setStream(this.#mirror.decide(view));
-    if (nowMs < this.#mirrorRestUntilMs) return;
-    if (this.#streamWanted || this.fetching.length > 0) return;
-    if (!this.#mirror.mayAskPieces(nowMs, crowd, this.#book.atMirror(nowMs))) return;
-    const claimed = (piece: number): boolean => this.#book.claims(piece);
-    const some = this.#picker.unseen(this.#policy.mirrorWindow, this.#limit, claimed);
-    // The first of them are wanted by everybody first.
-    const draw = this.#parts.random.next();
-    const piece = some[Math.floor(some.length * draw * draw)];
+    if (crowd > this.#policy.crowd && !this.#streamWanted) this.#askMirrorForPiece(crowd, nowMs);
+  }
+
+  /** In a crowd: the piece that a starving reader needs, or one that nobody has, if it may. */
+  #askMirrorForPiece(crowd: number, nowMs: number): void {
+    if (nowMs < this.#mirrorRestUntilMs || this.fetching.length > 0) return;
+    const claimed = (piece: number): boolean => this.#book.claims(piece, nowMs);
+    let piece: number | undefined;
+    if (this.#plan.sequential && this.#mirror.starves(nowMs, this.#keptPieces)) {
+      // Somebody else may be getting it: then it will be here in a moment.
+      if (!claimed(this.#picker.next)) piece = this.#picker.next;
+    } else if (this.#mirror.mayAskPieces(nowMs, crowd, this.#book.atMirror(nowMs))) {
+      const some = this.#picker.unseen(this.#policy.mirrorWindow, this.#limit, claimed);
+      // The first of them everybody needs first; with others now and then, two seldom ask for one.
+      const draw = Math.max(0, 2 * this.#parts.random.next() - 1);
+      piece = some[Math.floor(some.length * draw)];
+    }
     if (piece === undefined) return;
     this.#parts.counters.add("swarm.mirror.pieces");
     this.#begin({ source: mirrorSource, piece, count: 1 }, nowMs);

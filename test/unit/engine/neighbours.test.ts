@@ -142,6 +142,9 @@ function responseOf({ status, headers = {}, body }: FakeAnswer): PeerHttpRespons
   return { status, headers, body: chunks() };
 }
 
+/** As a call: the compiler takes a property that was true for true ever after. */
+const hopeful = ({ neighbours }: FakeNetwork): boolean => neighbours.hopeful;
+
 describe("Neighbours", () => {
   it("names at once who promises a file, and whoever says that it is downloading it", async () => {
     const net = new FakeNetwork();
@@ -149,9 +152,9 @@ describe("Neighbours", () => {
     net.machine(at(2)).downloads.add(digest(1));
     net.machine(at(3));
     for (const host of [1, 2, 3]) net.neighbours.learn(at(host));
-    assert.ok(!net.neighbours.hopeful && !net.neighbours.mayHave(digest(1)));
+    assert.ok(!hopeful(net) && !net.neighbours.mayHave(digest(1)));
     await net.pass(20);
-    assert.ok(net.neighbours.hopeful && net.neighbours.mayHave(digest(1)));
+    assert.ok(hopeful(net) && net.neighbours.mayHave(digest(1)));
     assert.ok(!net.neighbours.mayHave(digest(2)));
     const { named, doneMs } = await net.find(digest(1));
     assert.deepEqual(named, ["10.0.0.1:9977 whole", "10.0.0.2:9977 unknown"]);
@@ -226,8 +229,8 @@ describe("Neighbours", () => {
     await net.pass(20);
     machine.instead = () => "silence";
     assert.equal((await net.find(digest(1))).doneMs, 150);
-    assert.ok(!net.neighbours.hopeful);
     await net.pass(10);
+    assert.ok(!hopeful(net));
     assert.equal((await net.find(digest(2))).doneMs, 0, "its answer is outstanding");
     await net.pass(1500);
     assert.equal(net.counters.get("swarm.neighbours.failed"), 1);
@@ -235,12 +238,12 @@ describe("Neighbours", () => {
     assert.equal(net.times("/~/have"), 1);
     await net.pass(2 * second, 10);
     assert.equal((await net.find(digest(4))).doneMs, 150, "another chance");
-    machine.instead = undefined;
+    delete machine.instead;
     await net.pass(3 * second, 10);
     assert.equal((await net.find(digest(5))).doneMs, 0, "the second rest is longer");
     await net.pass(3 * second, 10);
     assert.ok((await net.find(digest(6))).doneMs! < 20, "here again");
-    assert.ok(net.neighbours.hopeful);
+    assert.ok(hopeful(net));
   });
 
   it("does not wait for one that is always late, but believes its filter", async () => {
@@ -296,8 +299,8 @@ describe("Neighbours", () => {
       assert.equal(net.counters.get("swarm.neighbours.failed"), 1, `filter ${status}`);
       const { named } = await net.find(digest(1));
       assert.deepEqual(named, []);
-      assert.equal(net.counters.get("swarm.neighbours.failed"), 3, `have ${status}`);
-      assert.ok(!net.neighbours.hopeful);
+      assert.equal(net.counters.get("swarm.neighbours.failed"), 2, `have ${status}`);
+      assert.ok(!hopeful(net));
     }
     const net = new FakeNetwork();
     const machine = net.machine(at(1), [digest(1)]);
@@ -334,9 +337,15 @@ describe("Neighbours", () => {
     });
     neighbours.learn(at(1));
     await net.pass(4900, 10);
-    assert.equal(signals[0]?.aborted, false);
+    assert.deepEqual(
+      signals.map(({ aborted }) => aborted),
+      [false],
+    );
     await net.pass(200, 10);
-    assert.equal(signals[0]?.aborted, true);
+    assert.deepEqual(
+      signals.map(({ aborted }) => aborted),
+      [true],
+    );
     assert.equal(counters.get("swarm.neighbours.failed"), 1);
     neighbours.close();
   });
@@ -385,7 +394,7 @@ describe("Neighbours", () => {
     const net = new FakeNetwork();
     const far = (host: number): Endpoint => endpoint(`192.0.2.${host}`, 9977);
     for (const host of [1, 2, 3, 4]) net.neighbours.useful(far(host));
-    assert.ok(net.neighbours.hopeful);
+    assert.ok(hopeful(net));
     const { named } = await net.find(digest(1));
     assert.deepEqual(
       named,
@@ -394,7 +403,7 @@ describe("Neighbours", () => {
     assert.equal(net.asked.length, 0, "nothing that is for the own network is asked of them");
     await net.pass(3 * minute, second);
     assert.deepEqual((await net.find(digest(1))).named, []);
-    assert.ok(!net.neighbours.hopeful && net.neighbours.count === 0);
+    assert.ok(!hopeful(net) && net.neighbours.count === 0);
   });
 
   it("names configured peers beyond the own network, without hope", async () => {
@@ -409,7 +418,7 @@ describe("Neighbours", () => {
       for (const each of found.named) named.add(each);
     }
     assert.equal(named.size, 5);
-    assert.ok(!net.neighbours.hopeful && net.asked.length === 0);
+    assert.ok(!hopeful(net) && net.asked.length === 0);
   });
 
   it("says nothing more once cancelled or closed, and leaves no timer behind", async () => {
