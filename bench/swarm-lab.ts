@@ -1,33 +1,46 @@
 /**
- * Swarms in virtual time with the daemon's own scheduler: prints a JSON row for each scenario.
+ * Swarms in virtual time with the daemon's own scheduler: prints a JSON row for each run.
  *
- *   npm run bench:swarm-lab -- [--seed N] [--scenario NAME]…
+ *     npm run --silent bench:swarm-lab -- [--scenario NAME]… [--seed N]
  */
 import { parseArgs } from "node:util";
-import {
-  balance,
-  crowd48,
-  deploy,
-  hostile,
-  kraken,
-  shah,
-  thousand,
-  type SwarmRow,
-} from "../src/sim/swarm/scenarios.ts";
+import type { SwarmRow } from "../src/sim/swarm/row.ts";
+import { balance, crowd48, deploy, kraken, shah, thousand } from "../src/sim/swarm/scenarios.ts";
+import { trouble } from "../src/sim/swarm/trouble.ts";
 
-const scenarios: Readonly<Record<string, (seed: number) => readonly SwarmRow[]>> = {
-  crowd48: (seed) =>
-    (["together", "staggered", "leaving", "direct"] as const).map((each) => crowd48(seed, each)),
-  deploy: (seed) => [15, 50, 100, 150].map((count) => deploy(seed, count)),
-  thousand: (seed) => [thousand(seed)],
-  balance: (seed) => [balance(seed), balance(seed, false)],
-  shah: (seed) =>
-    [0.2, 0.5, 1].flatMap((load) => [shah(seed, load, true), shah(seed, load, false)]),
-  hostile: (seed) =>
-    (["deaf", "slow", "busy", "lying"] as const).flatMap((trouble) =>
-      [0.5, 1].map((share) => hostile(seed, trouble, share)),
-    ),
-  kraken: (seed) => [kraken(seed)],
+const blind = { policy: { feedback: false } };
+const hostilities = [
+  ...(["deaf", "slow", "idle", "busy", "stalls", "leaves", "bytes", "list", "consistent"] as const),
+];
+
+const scenarios: Readonly<Record<string, (seed: number) => Iterable<SwarmRow>>> = {
+  *crowd48(seed) {
+    for (const each of ["together", "staggered", "leaving", "direct"] as const) {
+      yield crowd48(seed, each);
+    }
+  },
+  *deploy(seed) {
+    for (const count of [15, 50, 100, 150]) yield deploy(seed, { count });
+  },
+  *thousand(seed) {
+    yield thousand(seed);
+  },
+  *balance(seed) {
+    for (const each of [{}, blind]) yield balance(seed, each);
+  },
+  *shah(seed) {
+    for (const load of [0.2, 0.5, 1]) {
+      for (const each of [{}, blind]) yield shah(seed, load, each).row;
+    }
+  },
+  *hostile(seed) {
+    for (const kind of hostilities) {
+      for (const share of [0.5, 1]) yield trouble(seed, { trouble: kind, share });
+    }
+  },
+  *kraken(seed) {
+    yield kraken(seed);
+  },
 };
 
 const { values } = parseArgs({

@@ -116,6 +116,13 @@ export class Neighbour {
     return oldest === undefined || nowMs - oldest.startedMs <= answerMs;
   }
 
+  /** It has answered after that time, or is being asked for the first time. */
+  answers(sinceMs: number): boolean {
+    if (!this.prompt) return false;
+    if (this.#answeredMs !== undefined) return this.#answeredMs > sinceMs;
+    return this.#failures === 0 && this.#open.size > 0;
+  }
+
   /** Its filter tells something. */
   get filters(): boolean {
     return this.#filter !== undefined && this.#filter.falseShare <= mostFalseShare;
@@ -273,7 +280,8 @@ export class Neighbour {
   #refreshLater(): void {
     this.#cancelRefresh();
     if (this.#closed) return;
-    const waitMs = Math.max(idleRefreshMs, this.#restUntilMs - this.#nowMs());
+    // Who was not there yet may be a moment later.
+    const waitMs = this.rests ? this.#restUntilMs - this.#nowMs() : idleRefreshMs;
     const jitter = 1 + this.#parts.random.next() / 2;
     this.#cancelRefresh = this.#parts.clock.after(waitMs * jitter, () => this.refresh());
   }

@@ -75,11 +75,11 @@ export class Neighbours {
     return this.#known.size + this.#farEndpoints().length;
   }
 
-  /** Somebody has answered lately: it is worth a moment to ask. */
+  /** Somebody has answered lately, or may do so any moment: it is worth that moment to ask. */
   get hopeful(): boolean {
     const sinceMs = this.#parts.clock.monotonicMs() - hopefulMs;
-    for (const { answeredMs, prompt } of this.#known.values()) {
-      if (answeredMs !== undefined && answeredMs > sinceMs && prompt) return true;
+    for (const neighbour of this.#known.values()) {
+      if (neighbour.answers(sinceMs)) return true;
     }
     return this.#farEndpoints().length > 0;
   }

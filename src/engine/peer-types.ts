@@ -16,6 +16,8 @@ export interface SharedDownload {
   readonly have: PieceMap;
   /** Those that are being fetched from the mirror just now. */
   readonly fetching: PieceMap | undefined;
+  /** Those that others said that they are fetching there. */
+  readonly hearsay?: PieceMap | undefined;
   readonly scope: "public" | "local" | "unknown";
   /** → how many bytes; 0: they are not there (any more). */
   read(into: Uint8Array, position: number): Promise<number>;

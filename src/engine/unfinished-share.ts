@@ -38,6 +38,12 @@ export class UnfinishedShare {
     return mapOf(transfer.fetching, transfer.shape.pieces);
   }
 
+  /** What others told that they are fetching there. */
+  get hearsay(): PieceMap | undefined {
+    const { transfer } = this.#session;
+    return mapOf([...transfer.hearsay], transfer.shape.pieces);
+  }
+
   /** `unknown` until the mirror has answered or a peer has said where its copy came from. */
   get scope(): "public" | "local" | "unknown" {
     const { origin } = this.#download;

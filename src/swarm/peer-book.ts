@@ -23,10 +23,8 @@ const askedWhole = 2;
 const askedWholeMs = 2000;
 /** Whole peers that are asked for their list of pieces, until one is here. */
 const askedForList = 3;
-/** What a member said of the mirror counts for so long. */
-const newsMs = 1500;
-/** Who said that it is fetching a piece has it by then, or never. */
-const claimMs = 3000;
+/** What a member said of the mirror counts for so long: it is asked again sooner. */
+const newsMs = 3000;
 
 interface BookParts {
   readonly random: Random;
@@ -81,7 +79,7 @@ export class PeerBook {
   /** It has answered the question for its state. */
   answered(
     peer: Peer,
-    { have, fetching }: PeerState,
+    { have, fetching, hearsay }: PeerState,
     { load, nowMs }: { readonly load: Load | undefined; readonly nowMs: number },
   ): void {
     peer.asking = false;
@@ -91,6 +89,7 @@ export class PeerBook {
     }
     peer.load = load ?? peer.load;
     peer.fetching = fetching;
+    peer.hearsay = hearsay;
     peer.stateMs = nowMs;
     peer.failures = 0;
     if (!peer.dropped) this.#setHave(peer, have.whole ? "whole" : have);
@@ -228,23 +227,23 @@ export class PeerBook {
     return Math.min(policy.largestCrowd, members);
   }
 
-  /** How many members ask the mirror just now: by those who told lately, for all of the crowd. */
-  atMirror(nowMs: number): number {
-    let [told, asking] = [0, 0];
-    for (const { have, stateMs, fetching } of this.#live) {
-      if (have === "whole" || stateMs === undefined || nowMs - stateMs > newsMs) continue;
-      told++;
-      if (fetching !== undefined) asking++;
+  /** Pieces that members are getting from the mirror, as they or others told lately. */
+  atMirror(nowMs: number): ReadonlySet<number> {
+    const pieces = new Set<number>();
+    for (const { fetching, hearsay, stateMs = -Infinity } of this.#live) {
+      if (nowMs - stateMs > newsMs) continue;
+      for (const map of [fetching, hearsay]) if (map !== undefined) addAll(pieces, map);
     }
-    return told === 0 ? 0 : (asking * this.crowd(nowMs)) / (told + 1);
+    return pieces;
   }
 
-  /** Whether somebody is getting this piece from the mirror already. */
-  claims(piece: number, nowMs: number): boolean {
-    return this.#live.some(
-      ({ fetching, stateMs = -Infinity }) =>
-        fetching?.has(piece) === true && nowMs - stateMs <= claimMs,
-    );
+  /** What members themselves told lately that they are getting there: for others to know. */
+  heardOf(nowMs: number): ReadonlySet<number> {
+    const pieces = new Set<number>();
+    for (const { fetching, stateMs = -Infinity } of this.#live) {
+      if (fetching !== undefined && nowMs - stateMs <= newsMs) addAll(pieces, fetching);
+    }
+    return pieces;
   }
 
   /** Whether a peer has something that is missing here, or may have. */
@@ -306,4 +305,10 @@ function hasMore(theirs: PieceMap, ours: PieceMap, from: number): boolean {
     if (((their[at] ?? 0) & ~(our[at] ?? 0)) !== 0) return true;
   }
   return false;
+}
+
+function addAll(pieces: Set<number>, map: PieceMap): void {
+  if (map.count === 0) return;
+  for (let piece = map.first(0); piece < map.pieces; piece = map.first(piece + 1))
+    pieces.add(piece);
 }

@@ -64,10 +64,11 @@ export function parseHave(text: string | undefined, pieces: number): PieceMap | 
 }
 
 /** At most `wireBounds.swarmBytes`, for files of up to 128 GiB. */
-export function encodeSwarm({ sizeBytes, have, fetching, peers }: PeerState): Uint8Array {
+export function encodeSwarm({ sizeBytes, have, fetching, hearsay, peers }: PeerState): Uint8Array {
   const dict = new Map<string, BencodeValue>([["s", sizeBytes]]);
   if (!have.whole) dict.set("b", have.bytes);
   if (fetching !== undefined && fetching.count > 0) dict.set("f", fetching.bytes);
+  if (hearsay !== undefined && hearsay.count > 0) dict.set("g", hearsay.bytes);
   if (peers.length > 0) {
     dict.set("p", peers.slice(0, wireBounds.swarmPeers).map(compactEndpoint));
   }
@@ -88,8 +89,10 @@ export function parseSwarm(bytes: Uint8Array): PeerState | undefined {
   const have = dict.has("b") ? mapIn(dict.get("b"), pieces) : PieceMap.full(pieces);
   const fetching = dict.has("f") ? mapIn(dict.get("f"), pieces) : undefined;
   if (have === undefined || (dict.has("f") && fetching === undefined)) return undefined;
+  const hearsay = dict.has("g") ? mapIn(dict.get("g"), pieces) : undefined;
+  if (dict.has("g") && hearsay === undefined) return undefined;
   const peers = endpointsIn(dict.get("p"));
-  return peers === undefined ? undefined : { sizeBytes, have, fetching, peers };
+  return peers === undefined ? undefined : { sizeBytes, have, fetching, hearsay, peers };
 }
 
 /** Hashes one after another → digits; undefined: not so many. */

@@ -14,6 +14,8 @@ export class Peer {
   have: PieceMap | "whole" | undefined;
   /** What it is fetching from the mirror. */
   fetching: PieceMap | undefined;
+  /** What it has heard of others who do. */
+  hearsay: PieceMap | undefined;
   load: Load | undefined;
   /** Of a question and its answer. */
   rttMs = 0;

@@ -67,6 +67,15 @@ export class PieceMap {
     return Math.min(piece, this.pieces);
   }
 
+  /** The first piece from `from` on that is had; `pieces` if there is none. */
+  first(from: number): number {
+    let piece = from;
+    while (piece < this.pieces && !this.has(piece)) {
+      piece += (piece & 7) === 0 && this.#bits[piece >> 3] === 0 ? 8 : 1;
+    }
+    return Math.min(piece, this.pieces);
+  }
+
   copy(): PieceMap {
     const map = new PieceMap(this.pieces);
     map.#bits.set(this.#bits);

@@ -170,6 +170,11 @@ export class Transfer {
     return pieces;
   }
 
+  /** What others told that they are fetching there. */
+  get hearsay(): ReadonlySet<number> {
+    return this.#book.heardOf(this.#nowMs);
+  }
+
   /** Peers worth telling others of. */
   knownPeers(most: number): Endpoint[] {
     return this.#book.sample(most);
@@ -807,12 +812,13 @@ export class Transfer {
   /** In a crowd: the piece that a starving reader needs, or one that nobody has, if it may. */
   #askMirrorForPiece(crowd: number, nowMs: number): void {
     if (nowMs < this.#mirrorRestUntilMs || this.fetching.length > 0) return;
-    const claimed = (piece: number): boolean => this.#book.claims(piece, nowMs);
+    const claims = this.#book.atMirror(nowMs);
+    const claimed = (piece: number): boolean => claims.has(piece);
     let piece: number | undefined;
     if (this.#plan.sequential && this.#mirror.starves(nowMs, this.#keptPieces)) {
       // Somebody else may be getting it: then it will be here in a moment.
       if (!claimed(this.#picker.next)) piece = this.#picker.next;
-    } else if (this.#mirror.mayAskPieces(nowMs, crowd, this.#book.atMirror(nowMs))) {
+    } else if (this.#mirror.mayAskPieces(nowMs, crowd, claims.size)) {
       const some = this.#picker.unseen(this.#policy.mirrorWindow, this.#limit, claimed);
       // The first of them everybody needs first; with others now and then, two seldom ask for one.
       const draw = Math.max(0, 2 * this.#parts.random.next() - 1);

@@ -18,6 +18,8 @@ export interface PeerState {
   readonly have: PieceMap;
   /** What it is fetching from the mirror just now. */
   readonly fetching: PieceMap | undefined;
+  /** What others told it that they are fetching there. */
+  readonly hearsay?: PieceMap | undefined;
   /** Others that have, or want, the file. */
   readonly peers: readonly Endpoint[];
 }

@@ -9,30 +9,45 @@ import type { Job } from "../timer-heap.ts";
 import type { VirtualClock } from "../virtual-clock.ts";
 
 export interface StreamEvents {
-  /** So many bytes have arrived. */
-  readonly arrived: (bytes: number) => void;
+  /** So many bytes have arrived. Not called after `cancel`. */
+  arrived(bytes: number): void;
+  /** All that was put in has left the sender. */
+  drained?(): void;
 }
 
-/** Quanta of one stream that may be on their way. */
+/** Quanta of one stream that may be on their way, and never less than this, as TCP's windows. */
 const windowQuanta = 3;
+const windowMs = 5;
+/** Rows are made short again when so much of them is past. */
+const pastQuanta = 1024;
 
 export class Stream {
   readonly from: Host;
   readonly to: Host;
+  readonly latencyMs: number;
   readonly events: StreamEvents;
   /** Bytes that have not left. */
-  left: number;
-  /** Quanta that are on their way. */
+  left = 0;
+  /** Quanta that are on their way, of at most so many. */
   flying = 0;
+  readonly window: number;
   /** It waits in its sender's row. */
   ready = false;
   cancelled = false;
 
-  constructor(from: Host, to: Host, bytes: number, events: StreamEvents) {
+  constructor(from: Host, to: Host, latencyMs: number, events: StreamEvents) {
     this.from = from;
     this.to = to;
-    this.left = bytes;
+    this.latencyMs = latencyMs;
     this.events = events;
+    this.window = Math.max(windowQuanta, Math.ceil(from.quantaIn(latencyMs + windowMs)));
+  }
+
+  /** So many bytes more are to be sent. */
+  put(bytes: number): void {
+    if (this.cancelled) return;
+    this.left += bytes;
+    this.from.offer(this);
   }
 
   /** Nothing more leaves, and nothing is told of what arrives. */
@@ -49,48 +64,49 @@ export interface HostRates {
 }
 
 export class Host {
-  readonly id: number;
   /** Bytes that have left. */
   sentBytes = 0;
   readonly #clock: VirtualClock;
   readonly #quantumBytes: number;
-  readonly #latencyMs: number;
-  #upPerMs: number;
+  readonly #upPerMs: number;
   readonly #downPerMs: number;
   readonly #row: Stream[] = [];
   #serving: Stream | undefined;
   #servingBytes = 0;
   readonly #upJob: Job;
-  /** Quanta that arrive, in their order. */
-  #arrivals: { stream: Stream; bytes: number }[] = [];
-  #arrivalsHead = 0;
+  /** Quanta that arrive, in their order: whose, how much, and when at the earliest. */
+  #streams: Stream[] = [];
+  #bytes: number[] = [];
+  #dueMs: number[] = [];
+  #head = 0;
   #receiving = false;
   readonly #downJob: Job;
 
-  constructor(
-    { clock, id }: { readonly clock: VirtualClock; readonly id: number },
-    rates: HostRates,
-    { quantumBytes, latencyMs }: { readonly quantumBytes: number; readonly latencyMs: number },
-  ) {
-    this.id = id;
+  constructor(clock: VirtualClock, rates: HostRates, quantumBytes: number) {
     this.#clock = clock;
     this.#quantumBytes = quantumBytes;
-    this.#latencyMs = latencyMs;
     this.#upPerMs = rates.up / 1000;
     this.#downPerMs = rates.down / 1000;
     this.#upJob = { cancelled: false, run: () => this.#left() };
     this.#downJob = { cancelled: false, run: () => this.#arrived() };
   }
 
-  /** From now on its uplink has this rate, in bytes a second. */
-  throttle(up: number): void {
-    this.#upPerMs = up / 1000;
+  /** Quanta that leave in so many milliseconds. */
+  quantaIn(ms: number): number {
+    return (ms * this.#upPerMs) / this.#quantumBytes;
   }
 
-  send(stream: Stream): void {
+  /** A stream has something to send. */
+  offer(stream: Stream): void {
+    this.#again(stream);
+    this.#serve();
+  }
+
+  #again(stream: Stream): void {
+    if (stream.left <= 0 || stream.ready || stream.flying >= stream.window) return;
+    if (this.#serving === stream) return;
     stream.ready = true;
     this.#row.push(stream);
-    this.#serve();
   }
 
   #serve(): void {
@@ -111,52 +127,61 @@ export class Host {
     if (stream !== undefined) {
       const bytes = this.#servingBytes;
       this.sentBytes += bytes;
-      stream.left = Math.max(0, stream.left - bytes);
       stream.flying++;
       stream.to.#arrive(stream, bytes);
-      this.#again(stream);
+      if (!stream.cancelled) {
+        stream.left -= bytes;
+        if (stream.left <= 0) stream.events.drained?.();
+        this.#again(stream);
+      }
     }
     this.#serve();
   }
 
-  /** Whether a stream may send more. */
-  #again(stream: Stream): void {
-    if (stream.left <= 0 || stream.ready || stream.flying >= windowQuanta) return;
-    if (this.#serving === stream) return;
-    stream.ready = true;
-    this.#row.push(stream);
-  }
-
   #arrive(stream: Stream, bytes: number): void {
-    this.#arrivals.push({ stream, bytes });
-    if (!this.#receiving) this.#receive(this.#latencyMs);
+    const dueMs = this.#clock.monotonicMs() + stream.latencyMs;
+    // Behind all that come no later; the one that is being received stays in front.
+    let at = this.#streams.length;
+    const first = this.#head + (this.#receiving ? 1 : 0);
+    while (at > first && (this.#dueMs[at - 1] ?? 0) > dueMs) at--;
+    if (at === this.#streams.length) {
+      this.#streams.push(stream);
+      this.#bytes.push(bytes);
+      this.#dueMs.push(dueMs);
+    } else {
+      this.#streams.splice(at, 0, stream);
+      this.#bytes.splice(at, 0, bytes);
+      this.#dueMs.splice(at, 0, dueMs);
+    }
+    if (!this.#receiving) this.#receive();
   }
 
-  #receive(latencyMs: number): void {
-    const next = this.#arrivals[this.#arrivalsHead];
-    if (next === undefined) {
-      this.#arrivals = [];
-      this.#arrivalsHead = 0;
-      this.#receiving = false;
+  #receive(): void {
+    this.#receiving = this.#head < this.#streams.length;
+    if (!this.#receiving) {
+      this.#forget();
       return;
     }
-    this.#receiving = true;
-    this.#clock.schedule(latencyMs + next.bytes / this.#downPerMs, this.#downJob);
+    const waitMs = Math.max(0, (this.#dueMs[this.#head] ?? 0) - this.#clock.monotonicMs());
+    this.#clock.schedule(waitMs + (this.#bytes[this.#head] ?? 0) / this.#downPerMs, this.#downJob);
   }
 
   #arrived(): void {
-    const next = this.#arrivals[this.#arrivalsHead++];
-    if (this.#arrivalsHead > 1024) {
-      this.#arrivals = this.#arrivals.slice(this.#arrivalsHead);
-      this.#arrivalsHead = 0;
-    }
-    if (next !== undefined) {
-      const { stream, bytes } = next;
-      stream.flying--;
-      stream.from.#again(stream);
-      stream.from.#serve();
-      if (!stream.cancelled) stream.events.arrived(bytes);
-    }
-    this.#receive(0);
+    const stream = this.#streams[this.#head];
+    const bytes = this.#bytes[this.#head] ?? 0;
+    this.#head++;
+    if (this.#head > pastQuanta) this.#forget();
+    this.#receive();
+    if (stream === undefined) return;
+    stream.flying--;
+    stream.from.offer(stream);
+    if (!stream.cancelled) stream.events.arrived(bytes);
+  }
+
+  #forget(): void {
+    this.#streams.splice(0, this.#head);
+    this.#bytes.splice(0, this.#head);
+    this.#dueMs.splice(0, this.#head);
+    this.#head = 0;
   }
 }

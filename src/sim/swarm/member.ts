@@ -1,31 +1,36 @@
 /**
- * One machine of a simulated swarm: the scheduler and the upload gate of the daemon, with modelled
- * links in place of HTTP. It downloads one file, serves what it has, and may lie, stall or leave.
+ * One machine of a simulated swarm: the scheduler of the daemon, with modelled links in place of
+ * HTTP. It downloads one file, serves what it has (see uploads.ts), and may lie, stall or leave.
  */
-import { endpoint, type Endpoint } from "../../base/endpoint.ts";
-import { limits } from "../../base/limits.ts";
-import { PieceMap } from "../../swarm/piece-map.ts";
+import type { Endpoint } from "../../base/endpoint.ts";
+import { groupOf } from "../../swarm/peer-book.ts";
+import type { PieceMap } from "../../swarm/piece-map.ts";
 import type { TransferPort } from "../../swarm/ports.ts";
-import { pieceAt, pieceEnd, pieceLength, pieceStart, type Shape } from "../../swarm/shape.ts";
+import { pieceAt, pieceEnd, pieceStart } from "../../swarm/shape.ts";
 import { mirrorSource, Transfer } from "../../swarm/transfer.ts";
-import type { Failure, PeerInfo, PeerState, PieceRequest } from "../../swarm/types.ts";
-import { UploadGate, type Slot } from "../../swarm/upload-gate.ts";
-import { Stream, type Host } from "./links.ts";
-import type { MemberPlan, SwarmWorld } from "./world.ts";
+import type { Failure, Load, PeerInfo, PeerState, PieceRequest } from "../../swarm/types.ts";
+import type { Host } from "./links.ts";
+import type { MirrorAnswer } from "./mirror.ts";
+import type { MemberPlan } from "./plan.ts";
+import { Upload, Uploads } from "./uploads.ts";
+import type { SwarmWorld } from "./world.ts";
 
-/** What one that does not answer costs who asks: the time-out for connections. */
-const connectMs = 1000;
+/** What one that does not answer costs who asks: the time-outs for connections; see io/got-peers.ts. */
+const connectNearMs = 1000;
+const connectFarMs = 2000;
+/** apt's pause before it asks again for a file that was not what it should be. */
+const refetchMs = 1000;
 
-interface Watcher {
-  readonly asker: Member;
-  readonly seen: number;
-}
+export type Content = "true" | "false";
 
-interface Running {
-  stream: Stream | undefined;
-  leave: (() => void) | undefined;
-  slot: Slot | undefined;
-  cancelled: boolean;
+/** What a reader has seen, in milliseconds of virtual time. */
+export interface ReaderFigures {
+  startedMs: number | undefined;
+  firstByteMs: number | undefined;
+  finishedMs: number | undefined;
+  longestSilenceMs: number;
+  /** The file was wrong as a whole, and was fetched again. */
+  refetches: number;
 }
 
 export class Member implements TransferPort {
@@ -33,41 +38,37 @@ export class Member implements TransferPort {
   readonly endpoint: Endpoint;
   readonly host: Host;
   readonly plan: MemberPlan;
-  readonly gate: UploadGate;
+  readonly uploads: Uploads;
+  readonly figures: ReaderFigures = {
+    ...{ startedMs: undefined, firstByteMs: undefined, finishedMs: undefined },
+    ...{ longestSilenceMs: 0, refetches: 0 },
+  };
   transfer: Transfer | undefined;
-  /** It has gone, or was never there. */
-  gone = false;
-  startedMs: number | undefined;
-  firstByteMs: number | undefined;
-  finishedMs: number | undefined;
-  longestSilenceMs = 0;
-  /** Bytes that apt has, in order. */
+  /** It has left, or crashed. */
+  gone: "left" | "crashed" | undefined;
+  /** Bytes that the reader has, in order. */
   position = 0;
   readonly #world: SwarmWorld;
-  #watchers: Watcher[] = [];
-  readonly #running = new Map<PieceRequest, Running>();
-  #mirror: Stream | undefined;
+  readonly #running = new Map<PieceRequest, Upload | MirrorAnswer>();
+  readonly #infos = new Map<string, PeerInfo>();
+  /** Pieces here, or set aside, that are not what they should be. */
+  readonly #false = new Set<number>();
+  #stream: MirrorAnswer | undefined;
+  #streamedFrom = 0;
   #lastByteMs = 0;
 
-  constructor(world: SwarmWorld, id: number, host: Host, plan: MemberPlan) {
+  constructor(world: SwarmWorld, id: number, host: Host) {
     this.#world = world;
     this.id = id;
     this.host = host;
-    this.plan = plan;
-    this.endpoint = endpoint(`10.${id >> 16}.${(id >> 8) & 255}.${id & 255}`, 9977);
-    this.gate = new UploadGate(world.clock, {
-      ...{ slots: plan.slots ?? 16, slotsPerPeer: 4, queue: 2 * (plan.slots ?? 16) },
-      ...{ farRate: Infinity, nearRate: Infinity, ratePerPeer: Infinity },
-    });
-  }
-
-  get shape(): Shape {
-    return this.#world.shape;
+    this.plan = world.planOf(id);
+    this.endpoint = world.endpointOf(id);
+    this.uploads = new Uploads(world, this);
   }
 
   /** Whether it has all of the file. */
   get whole(): boolean {
-    return this.plan.seed === true || this.finishedMs !== undefined;
+    return this.plan.seed === true || this.figures.finishedMs !== undefined;
   }
 
   get have(): PieceMap {
@@ -75,273 +76,265 @@ export class Member implements TransferPort {
     return this.transfer?.held ?? this.#world.noPieces;
   }
 
+  /** What a piece is that it sends. */
+  contentOf(piece: number): Content {
+    const { trouble } = this.plan;
+    const lies = trouble === "bytes" || trouble === "consistent";
+    return lies || this.#false.has(piece) ? "false" : "true";
+  }
+
+  /** As others know it. */
+  info(state: PeerInfo["state"], via: PeerInfo["via"]): PeerInfo {
+    const key = `${state} ${via}`;
+    const known = this.#infos.get(key);
+    if (known !== undefined) return known;
+    const { near } = this.#world;
+    const group = groupOf(this.endpoint.address, near);
+    const info = { endpoint: this.endpoint, near, group, state, via };
+    this.#infos.set(key, info);
+    return info;
+  }
+
   /** Begins to download. */
   start(): void {
-    const { clock, random, counters, shape, policy } = this.#world;
-    this.startedMs = clock.monotonicMs();
-    this.#lastByteMs = this.startedMs;
-    const { mirror, patienceMs } = this.#world;
-    this.transfer = new Transfer(
-      { clock, random, counters, port: this, policy },
-      {
-        ...{ sha256: "whole", sizeBytes: shape.sizeBytes, mirror: mirror !== undefined },
-        ...{ patienceMs, sequential: this.plan.sequential },
-      },
-    );
-    this.#world.find(this, {
-      peers: (peers) => {
-        if (!this.gone) this.transfer?.addPeers(peers);
-      },
-      done: () => {
-        if (!this.gone) this.transfer?.searchEnded();
-      },
-    });
-    this.transfer.start();
+    const nowMs = this.#world.clock.monotonicMs();
+    this.figures.startedMs = nowMs;
+    this.#lastByteMs = nowMs;
+    this.#open(true);
   }
 
-  /** Leaves without a word. */
-  leave(): void {
-    this.gone = true;
+  /** Goes; who is connected notices only if it leaves. */
+  leave(how: "left" | "crashed"): void {
+    if (this.gone !== undefined) return;
+    this.gone = how;
     this.transfer?.close();
-    this.#mirror?.cancel();
-    for (const running of this.#serving) running.stream?.cancel();
-    this.#serving.clear();
+    this.#stream?.cancel();
+    this.uploads.close(how === "left");
   }
 
-  readonly #serving = new Set<Running>();
+  // What the transfer wants done.
 
   fetch(request: PieceRequest): void {
-    const running: Running = {
-      ...{ stream: undefined, leave: undefined, slot: undefined, cancelled: false },
-    };
-    this.#running.set(request, running);
+    const { clock, mirror } = this.#world;
     if (request.source === mirrorSource) {
-      this.#world.mirrorPieces(this, request, running);
-      // Others shall not ask for the same.
-      this.#world.clock.after(0, () => this.changed(true));
-    } else {
-      const target = this.#world.member(request.source);
-      this.#world.clock.after(this.#world.latencyMs, () => {
-        if (!running.cancelled) target?.asked(this, request, running);
-      });
-      if (target === undefined || target.gone || target.plan.deaf === true) {
-        this.#later(connectMs, request, { kind: "broken" });
-      }
+      if (mirror !== undefined) this.#running.set(request, mirror.range(this, request));
+      // Others shall not ask for the same. Not now: the transfer is in the middle of something.
+      clock.after(0, () => this.uploads.changed());
+      return;
     }
+    const upload = new Upload(this, request);
+    this.#running.set(request, upload);
+    const target = this.#world.member(request.source);
+    const unreachableMs = this.#unreachableMs(target);
+    if (target === undefined || unreachableMs !== undefined) {
+      this.failedLater(request, { kind: "broken" }, unreachableMs ?? 0);
+      return;
+    }
+    clock.after(this.#world.latencyMs(this.id, target.id), () => {
+      if (upload.ended) return;
+      if (target.gone === undefined) target.uploads.asked(upload);
+      else if (target.gone === "left") this.failedLater(request, { kind: "broken" }, 0);
+    });
   }
 
   cancel(request: PieceRequest): void {
-    const running = this.#running.get(request);
-    this.#running.delete(request);
-    if (running !== undefined) this.#stop(running);
+    this.#stop(request);
   }
 
   askState(peer: string, seen: number | undefined, waitMs: number): void {
     const target = this.#world.member(peer);
-    const { clock, latencyMs } = this.#world;
-    if (target === undefined || target.gone || target.plan.deaf === true) {
-      clock.after(connectMs, () => {
-        if (!this.gone) this.transfer?.peerFailed(peer, { kind: "broken" });
-      });
+    const unreachableMs = this.#unreachableMs(target);
+    if (target === undefined || unreachableMs !== undefined) {
+      this.#stateFailed(peer, { kind: "broken" }, unreachableMs ?? 0);
       return;
     }
-    clock.after(latencyMs, () => target.askedState(this, seen, waitMs));
+    this.#world.clock.after(this.#world.latencyMs(this.id, target.id), () => {
+      if (target.gone === undefined) target.uploads.askedState(this, seen, waitMs);
+      else this.#stateFailed(peer, { kind: "broken" }, connectNearMs);
+    });
   }
 
   askList(peer: string): void {
     const target = this.#world.member(peer);
-    this.#world.clock.after(2 * this.#world.latencyMs, () => {
-      if (this.gone || target === undefined || target.gone) return;
-      if (target.plan.seed !== true && target.finishedMs === undefined) {
-        this.transfer?.peerFailed(peer, { kind: "missing" });
-      } else this.transfer?.pieceList(peer, this.#world.listOf(target));
+    const unreachableMs = this.#unreachableMs(target);
+    if (target === undefined || unreachableMs !== undefined) {
+      this.#stateFailed(peer, { kind: "broken" }, unreachableMs ?? 0);
+      return;
+    }
+    this.#world.clock.after(2 * this.#world.latencyMs(this.id, target.id), () => {
+      if (!this.#going) return;
+      if (target.whole) this.transfer?.pieceList(peer, this.#world.listOf(target));
+      else this.transfer?.peerFailed(peer, { kind: "missing" });
     });
   }
 
-  judged(): void {
+  judged(piece: number, kept: boolean): void {
+    if (!kept) this.#false.delete(piece);
+    else this.uploads.changed();
     this.#consume();
   }
 
   wake(): void {
+    for (const piece of this.transfer?.takeLost() ?? []) this.#false.delete(piece);
     this.#consume();
   }
 
-  /** Somebody asks for pieces. */
-  asked(asker: Member, request: PieceRequest, running: Running): void {
-    if (this.gone || this.plan.deaf === true) return;
-    const { have } = this;
-    for (let index = 0; index < request.count; index++) {
-      if (have.has(request.piece + index)) continue;
-      asker.#later(this.#world.latencyMs, request, { kind: "missing" });
-      return;
-    }
-    this.transfer?.addPeers([infoOf(asker, "unknown", "asker")]);
-    if (this.plan.busy === true) {
-      asker.#later(this.#world.latencyMs, request, { kind: "busy", retryAfterMs: 1000 });
-      return;
-    }
-    const leave = this.gate.enter({ address: asker.endpoint.address, near: true }, (slot) => {
-      if (running.cancelled || this.gone) {
-        slot.end();
-        return;
-      }
-      running.slot = slot;
-      this.#serving.add(running);
-      const verdict = asker.transfer?.offered(request, {
-        load: this.load(),
-        claims: this.#world.claimsOf(this, request),
-        have: this.whole ? undefined : have.copy(),
-      });
-      if (verdict !== "go") return;
-      this.#send(asker, request, running);
-    });
-    if (leave === undefined) {
-      asker.#later(this.#world.latencyMs, request, { kind: "busy", retryAfterMs: 1000 });
-    } else running.leave = leave;
+  // What comes of it.
+
+  /** A whole piece has come. */
+  gotPiece(request: PieceRequest, piece: number, content: Content): void {
+    const { transfer } = this;
+    if (transfer === undefined) return;
+    const fresh = content === "false" && !transfer.held.has(piece);
+    if (fresh) this.#false.add(piece);
+    const verdict = transfer.piece(request, piece, this.#world.digestOf(content, piece));
+    if (verdict === "kept") this.uploads.changed();
+    else if (verdict === "dropped" && fresh) this.#false.delete(piece);
   }
 
-  load(): { active: number; queued: number; slots: number } {
-    return this.plan.claimsIdle === true ? { active: 0, queued: 0, slots: 16 } : this.gate.load();
+  /** All of a request has come. */
+  gotAll(request: PieceRequest): void {
+    this.#stop(request);
+    this.transfer?.ended(request);
+    this.#consume();
   }
 
-  askedState(asker: Member, seen: number | undefined, waitMs: number): void {
-    if (this.gone) return;
-    this.transfer?.addPeers([infoOf(asker, "unknown", "asker")]);
-    const { count } = this.have;
-    if (seen === undefined || seen !== count || waitMs === 0) {
-      this.#tellState(asker);
-      return;
-    }
-    const watcher = { asker, seen };
-    this.#watchers.push(watcher);
-    this.#world.clock.after(waitMs, () => {
-      if (!this.#watchers.includes(watcher)) return;
-      this.#watchers = this.#watchers.filter((each) => each !== watcher);
-      this.#tellState(asker);
+  failedLater(request: PieceRequest, failure: Failure, delayMs: number): void {
+    this.#world.clock.after(delayMs, () => {
+      if (this.#stop(request) && this.#going) this.transfer?.ended(request, failure);
     });
+  }
+
+  toldState(by: Member, state: PeerState, load: Load): void {
+    if (this.#going) this.transfer?.peerState(by.endpoint.text, state, load);
+  }
+
+  stateFailed(by: Member, delayMs: number): void {
+    this.#stateFailed(by.endpoint.text, { kind: "broken" }, delayMs);
   }
 
   /** Bytes of the mirror's stream have come. */
   streamed(bytes: number): void {
+    const { transfer } = this;
+    const { shape } = this.#world;
     this.#take(bytes);
-    this.transfer?.streamed(this.position);
+    const at = this.position === shape.sizeBytes ? shape.pieces : pieceAt(this.position);
+    const whole = at - 1;
+    const compares = transfer?.comparesStream === true && whole >= 0;
+    const fromStart = compares && pieceStart(whole) >= this.#streamedFrom;
+    const digest = fromStart ? this.#world.digestOf("true", whole) : undefined;
+    const before = transfer?.held.count;
+    transfer?.streamed(this.position, digest);
+    if (transfer?.held.count !== before) this.uploads.changed();
     this.#consume();
   }
 
-  #send(asker: Member, request: PieceRequest, running: Running): void {
-    let piece = request.piece;
-    let got = 0;
-    const end = request.piece + request.count;
-    const bytes = pieceEnd(this.shape, end - 1) - pieceStart(request.piece);
-    const stream = new Stream(this.host, asker.host, bytes, {
-      arrived: (count) => {
-        if (running.cancelled || asker.gone) return;
-        asker.transfer?.progress(request, count);
-        got += count;
-        while (piece < end && got >= pieceLength(this.shape, piece)) {
-          got -= pieceLength(this.shape, piece);
-          asker.transfer?.piece(request, piece, this.#world.digestOf(this, piece));
-          asker.changed();
-          piece++;
-          if (running.cancelled || asker.gone) return;
-        }
-        if (piece === end) {
-          asker.#finish(request, running);
-          asker.#consume();
-        }
+  get #going(): boolean {
+    return this.gone === undefined && this.figures.finishedMs === undefined;
+  }
+
+  #open(search: boolean): void {
+    const { clock, random, counters, shape, policy, mirror, patienceMs } = this.#world;
+    const transfer = new Transfer(
+      { clock, random, counters, port: this, policy },
+      {
+        ...{ sha256: this.#world.sha256, sizeBytes: shape.sizeBytes, mirror: mirror !== undefined },
+        ...{ patienceMs: search ? patienceMs : 0, sequential: this.plan.sequential },
       },
-    });
-    running.stream = stream;
-    this.host.send(stream);
-  }
-
-  #finish(request: PieceRequest, running: Running): void {
-    this.#running.delete(request);
-    this.#stop(running);
-    this.transfer?.ended(request);
-  }
-
-  #stop(running: Running): void {
-    running.cancelled = true;
-    running.leave?.();
-    running.stream?.cancel();
-    running.slot?.end();
-  }
-
-  #later(delayMs: number, request: PieceRequest, failure: Failure): void {
-    this.#world.clock.after(delayMs, () => {
-      const running = this.#running.get(request);
-      if (running === undefined || this.gone) return;
-      this.#running.delete(request);
-      this.#stop(running);
-      this.transfer?.ended(request, failure);
-    });
-  }
-
-  #tellState(asker: Member): void {
-    const have = this.have.copy();
-    const { transfer } = this;
-    const fetching = transfer?.fetching ?? [];
-    const map = fetching.length === 0 ? undefined : new PieceMap(this.shape.pieces);
-    for (const piece of fetching) map?.add(piece);
-    const state: PeerState = {
-      ...{ sizeBytes: this.shape.sizeBytes, have, fetching: map },
-      peers: transfer?.knownPeers(20) ?? [],
-    };
-    const load = this.load();
-    this.#world.clock.after(this.#world.latencyMs, () => {
-      if (!asker.gone) asker.transfer?.peerState(this.endpoint.text, state, load);
-    });
-  }
-
-  /** Others wait for news of it. */
-  changed(fetching = false): void {
-    if (this.#watchers.length === 0) return;
-    const watchers = this.#watchers;
-    this.#watchers = [];
-    for (const { asker, seen } of watchers) {
-      if (!fetching && seen === this.have.count) this.#watchers.push({ asker, seen });
-      else this.#tellState(asker);
+    );
+    this.transfer = transfer;
+    const current = (): boolean => this.#going && this.transfer === transfer;
+    if (search) {
+      this.#world.finding.find(this, {
+        peers: (peers) => {
+          if (current()) transfer.addPeers(peers);
+        },
+        done: () => {
+          if (current()) transfer.searchEnded();
+        },
+      });
     }
+    transfer.start();
+    if (!search) transfer.searchEnded();
+  }
+
+  /** After how long it is clear that a peer cannot be reached; undefined: it can. */
+  #unreachableMs(target: Member | undefined): number | undefined {
+    const connectMs = this.#world.near ? connectNearMs : connectFarMs;
+    if (target === undefined || target.plan.trouble === "deaf") return connectMs;
+    if (target.gone === "crashed") return connectMs;
+    if (target.gone === "left") return 2 * this.#world.latencyMs(this.id, target.id);
+    return undefined;
+  }
+
+  /** Whether it was under way. */
+  #stop(request: PieceRequest): boolean {
+    const running = this.#running.get(request);
+    if (running === undefined) return false;
+    this.#running.delete(request);
+    if (running instanceof Upload) running.end();
+    else running.cancel();
+    return true;
+  }
+
+  #stateFailed(peer: string, failure: Failure, delayMs: number): void {
+    this.#world.clock.after(delayMs, () => {
+      if (this.#going) this.transfer?.peerFailed(peer, failure);
+    });
   }
 
   #take(bytes: number): void {
     const nowMs = this.#world.clock.monotonicMs();
-    this.longestSilenceMs = Math.max(this.longestSilenceMs, nowMs - this.#lastByteMs);
+    const { figures } = this;
+    figures.longestSilenceMs = Math.max(figures.longestSilenceMs, nowMs - this.#lastByteMs);
     this.#lastByteMs = nowMs;
-    this.firstByteMs ??= nowMs;
+    figures.firstByteMs ??= nowMs;
     this.position += bytes;
   }
 
   /** What the daemon's session and download do. */
   #consume(): void {
-    const { transfer, shape } = this;
-    if (transfer === undefined || this.gone || this.finishedMs !== undefined) return;
+    const { transfer } = this;
+    const { shape, mirror } = this.#world;
+    if (transfer === undefined || !this.#going) return;
     while (this.position < shape.sizeBytes && transfer.held.has(pieceAt(this.position))) {
       this.#take(pieceEnd(shape, pieceAt(this.position)) - this.position);
       transfer.consumed(this.position);
     }
-    this.changed();
-    if (this.position >= shape.sizeBytes) {
-      this.finishedMs = this.#world.clock.monotonicMs();
-      this.#mirror?.cancel();
-      transfer.close();
-      this.#world.finished(this);
+    if (this.position >= shape.sizeBytes) this.#finish(transfer);
+    else if (!transfer.streamWanted) this.#stopStream();
+    else if (this.#stream === undefined && mirror !== undefined) {
+      this.#streamedFrom = this.position;
+      this.#stream = mirror.stream(this);
+    }
+  }
+
+  #stopStream(): void {
+    this.#stream?.cancel();
+    this.#stream = undefined;
+  }
+
+  #finish(transfer: Transfer): void {
+    this.#stopStream();
+    transfer.close();
+    if (this.#false.size > 0) {
+      this.#again();
       return;
     }
-    if (transfer.streamWanted) {
-      this.#mirror ??= this.#world.mirrorStream(this);
-      return;
-    }
-    this.#mirror?.cancel();
-    this.#mirror = undefined;
+    this.figures.finishedMs = this.#world.clock.monotonicMs();
+    this.uploads.changed();
+    this.#world.finished(this);
+  }
+
+  /** The file as a whole is wrong: apt asks again, and the mirror alone is believed. */
+  #again(): void {
+    this.#false.clear();
+    this.figures.refetches++;
+    this.transfer = undefined;
+    this.position = 0;
+    if (this.#world.mirror === undefined) return;
+    this.#world.clock.after(refetchMs, () => {
+      if (this.#going) this.#open(false);
+    });
   }
 }
-
-export function infoOf(member: Member, state: PeerInfo["state"], via: PeerInfo["via"]): PeerInfo {
-  const { endpoint: at } = member;
-  return { endpoint: at, near: true, group: at.address, state, via };
-}
-
-/** Of one piece; the unit of what is counted. */
-export const pieceBytes = limits.pieceBytes;

@@ -1,228 +1,209 @@
 /**
- * What the swarm must show, in virtual time: flash crowds, mass deployment, balance, hostile peers.
- * Each gives one row of figures for one seed, with the theoretical bound where there is one.
+ * What the swarm must show, in virtual time: flash crowds, mass deployment, balance. Each scenario
+ * gives one row of figures for one seed, beside the theoretical bound: with upload rates u, download
+ * rates d, a source of us and N downloaders of F bytes, nobody can do better than
+ * max(F / us, F / min d, N · F / (us + Σu)) for the last of them (Kumar and Ross 2006).
  */
-import { MB, Mbit } from "./units.ts";
-import { percentile, summary } from "../statistics.ts";
-import { SwarmWorld, type MemberPlan, type SwarmPlan } from "./world.ts";
+import { SeededRandom } from "../seeded-random.ts";
+import type { DhtModel, MemberPlan, SwarmPlan } from "./plan.ts";
+import { rounded, runSwarm, tookOf, type SwarmRow } from "./row.ts";
+import type { SwarmWorld } from "./world.ts";
 
-export interface SwarmRow {
-  readonly scenario: string;
-  readonly seed: number;
-  readonly members: number;
-  readonly sizeBytes: number;
-  /** No download can have ended sooner, in milliseconds. */
-  readonly boundMs: number;
-  readonly finished: number;
-  readonly lastMs: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly p999Ms: number;
-  /** Last finisher by the bound. */
-  readonly ratio: number;
-  /** What the mirror sent, in copies of the file. */
-  readonly mirrorCopies: number;
-  readonly firstByteP99Ms: number;
-  readonly longestSilenceMs: number;
-  /** Of bytes received, that had been there already or were in vain. */
-  readonly duplicates: number;
-  readonly more: Readonly<Record<string, number>>;
+/** As links and files are sold: powers of ten. Rates in bytes a second. */
+export const MB = 1_000_000;
+export const Mbit = 125_000;
+
+/** A switched network: half a millisecond there and back. */
+export const lan = {
+  ...{ latencyMs: () => 0.25, quantumBytes: 64 * 1024, patienceMs: 250, finding: "lan" },
+} as const satisfies Partial<SwarmPlan>;
+
+/** Look-ups of a joined node in a network of 10,000 in one region: quantiles of bench/lookup.ts. */
+export const regionalDht: DhtModel = {
+  ...{ firstMs: [20, 40, 60, 90, 150], doneMs: [250, 300, 400, 500, 900], publishMs: 1000 },
+};
+
+/** Of a source of `us`, and of `count` downloaders with links of `rate` each, in milliseconds. */
+export function boundMs(
+  { count, sizeBytes }: { readonly count: number; readonly sizeBytes: number },
+  us: number,
+  rate: number,
+): number {
+  const all = (count * sizeBytes) / (us + count * rate);
+  return 1000 * Math.max(sizeBytes / us, sizeBytes / rate, all);
 }
 
-const common = { latencyMs: 0.25, quantumBytes: 64 * 1024, patienceMs: 250 } as const;
-
-/** 48 machines of 100 Mbit/s want 20 MB at once from a mirror of 10 Mbit/s. */
-export function crowd48(
-  seed: number,
-  variant: "together" | "staggered" | "leaving" | "direct" = "together",
-  count = 48,
-): SwarmRow {
-  const sizeBytes = 20 * MB;
-  const us = 10 * Mbit;
-  const up = 100 * Mbit;
-  const spreadMs = variant === "staggered" ? 20_000 : 500;
-  const members = Array.from({ length: count }, (_, index): MemberPlan => {
-    const startMs = (spreadMs * index) / count;
-    const leaves = variant === "leaving" ? "finished" : undefined;
-    return { up, down: up, startMs, sequential: true, leaves };
-  });
-  const bound = Math.max(sizeBytes / us, sizeBytes / up, (count * sizeBytes) / (us + count * up));
-  const direct = variant === "direct";
-  const boundMs = 1000 * (direct ? (count * sizeBytes) / us : bound);
-  return run(`crowd48-${variant}`, boundMs, {
-    ...{ ...common, seed, sizeBytes, members, finding: "lan", direct },
-    mirror: { up: us, latencyMs: 5 },
-  });
-}
-
-/** N machines fetch an image from one seed of equal link speed. */
-export function deploy(
-  seed: number,
-  count: number,
-  sizeBytes = 606 * MB,
-  rate = 100 * Mbit,
-): SwarmRow {
-  const members = [
-    member({ rate, seed: true }),
-    ...Array.from({ length: count }, () => member({ rate, sequential: false })),
-  ];
-  const bound = Math.max(sizeBytes / rate, (count * sizeBytes) / (rate * (count + 1)));
-  const world = { ...common, seed, sizeBytes, members, finding: "lan" as const };
-  return run(`deploy-${count}`, 1000 * bound, world);
-}
-
-/** A cluster: thousands of nodes, gigabytes, one origin. */
-export function kraken(seed: number, count = 2600, sizeBytes = 3000 * MB): SwarmRow {
-  const rate = 1000 * Mbit;
-  const members = [
-    member({ rate, seed: true }),
-    ...Array.from({ length: count }, () => member({ rate, sequential: false })),
-  ];
-  const bound = Math.max(sizeBytes / rate, (count * sizeBytes) / (rate * (count + 1)));
-  return run(`kraken-${count}`, 1000 * bound, {
-    ...{ ...common, seed, sizeBytes, members, quantumBytes: 512 * 1024 },
-    finding: { firstMs: [20, 40, 60], doneMs: 200, publishMs: 200 },
-  });
-}
-
-/** A thousand apt clients within ten seconds for a package of 1 MB. */
-export function thousand(seed: number, count = 1000): SwarmRow {
-  const sizeBytes = 1 * MB;
-  const members = Array.from({ length: count }, (_, index) =>
-    member({ rate: 100 * Mbit, startMs: (10_000 * index) / count }),
-  );
-  const mirrorRate = 1000 * Mbit;
-  return run(
-    `thousand-${count}`,
-    (1000 * sizeBytes) / (100 * Mbit),
-    {
-      ...{ ...common, seed, sizeBytes, members, latencyMs: 1 },
-      // What a joined node of a network of ten thousand needs in one region; see bench/results.
-      finding: { firstMs: [20, 30, 40, 60], doneMs: 300, publishMs: 700 },
-      mirror: { up: mirrorRate, latencyMs: 5 },
-    },
-    (world) => {
-      const late = world.mirrorRequests.filter((at) => at > 3000).length;
-      const wanted = members.filter(({ startMs }) => startMs > 3000).length * world.shape.pieces;
-      return { mirrorRequestsAfter3s: late, mirrorShareAfter3s: late / wanted };
-    },
-  );
-}
-
-/** Ten equal seeds and forty clients: who uploads how much. */
-export function balance(seed: number, feedback = true): SwarmRow {
-  const sizeBytes = 50 * MB;
-  const members = [
-    ...Array.from({ length: 10 }, () => member({ rate: 100 * Mbit, seed: true })),
-    ...Array.from({ length: 40 }, (_, index) =>
-      member({ rate: 100 * Mbit, startMs: 100 * index, leaves: "finished" }),
-    ),
-  ];
-  const bound = (40 * sizeBytes) / (50 * 100 * Mbit);
-  return run(
-    `balance${feedback ? "" : "-blind"}`,
-    1000 * Math.max(bound, sizeBytes / (100 * Mbit)),
-    { ...{ ...common, seed, sizeBytes, members, finding: "lan", policy: { feedback } } },
-    (world) => {
-      const sent = world.members.slice(0, 10).map(({ host }) => host.sentBytes);
-      const mean = sent.reduce((sum, bytes) => sum + bytes, 0) / sent.length;
-      return { maxByMean: Math.max(...sent) / mean, minByMean: Math.min(...sent) / mean };
-    },
-  );
-}
-
-/**
- * Volunteers of which half are busy with something else: eight machines, four of which have a tenth of
- * their uplink left; clients come at a load of so many parts of all that the eight could give.
- */
-export function shah(seed: number, load: number, feedback: boolean): SwarmRow {
-  const sizeBytes = 5 * MB;
-  const rate = 100 * Mbit;
-  const able = 4 * rate + 4 * (rate / 10);
-  const count = 120;
-  const gapMs = (1000 * sizeBytes) / (able * load);
-  const members = [
-    ...Array.from({ length: 8 }, (_, index) =>
-      member({ rate: index < 4 ? rate / 10 : rate, down: rate, seed: true, slots: 4 }),
-    ),
-    ...Array.from({ length: count }, (_, index) =>
-      member({ rate: rate / 100, down: rate, startMs: gapMs * index, leaves: "finished" }),
-    ),
-  ];
-  const name = `shah-${Math.round(load * 100)}${feedback ? "" : "-blind"}`;
-  return run(name, (1000 * sizeBytes) / rate, {
-    ...{ ...common, seed, sizeBytes, members, finding: "lan", policy: { feedback } },
-  });
-}
-
-/** One client among peers of which a share is in trouble, beside a mirror that would do alone. */
-export function hostile(
-  seed: number,
-  trouble: "deaf" | "slow" | "busy" | "lying",
-  share = 0.5,
-): SwarmRow {
-  const sizeBytes = 20 * MB;
-  const rate = 100 * Mbit;
-  const peers = Array.from({ length: 20 }, (_, index): MemberPlan => {
-    const bad = index < 20 * share;
-    return {
-      ...member({ rate: bad && trouble === "slow" ? rate / 1000 : rate, seed: true }),
-      ...(bad && trouble === "deaf" && { deaf: true }),
-      ...(bad && trouble === "busy" && { busy: true }),
-      ...(bad && trouble === "lying" && { lies: "bytes" as const }),
-    };
-  });
-  const members = [...peers, member({ rate })];
-  return run(`hostile-${trouble}-${Math.round(share * 100)}`, (1000 * sizeBytes) / rate, {
-    ...{ ...common, seed, sizeBytes, members, latencyMs: 5 },
-    finding: { firstMs: [30, 60, 150], doneMs: 400, publishMs: 500 },
-    mirror: { up: rate, latencyMs: 20 },
-  });
-}
-
-function member(given: Partial<MemberPlan> & { readonly rate: number }): MemberPlan {
+export function member(given: Partial<MemberPlan> & { readonly rate: number }): MemberPlan {
   const { rate, ...others } = given;
   return { up: rate, down: rate, startMs: 0, sequential: true, ...others };
 }
 
-const longestMs = 24 * 3600 * 1000;
+/** `count` members, each as `plan` says for its index. */
+export function several(count: number, plan: (index: number) => MemberPlan): MemberPlan[] {
+  return Array.from({ length: count }, (_, index) => plan(index));
+}
 
-function run(
-  scenario: string,
-  boundMs: number,
-  plan: SwarmPlan,
-  more: (world: SwarmWorld) => Readonly<Record<string, number>> = () => ({}),
+export type CrowdVariant = "together" | "staggered" | "leaving" | "direct";
+
+/** 48 machines of 100 Mbit/s want 20 MB at once from a mirror of 10 Mbit/s. */
+export function crowd48(
+  seed: number,
+  variant: CrowdVariant = "together",
+  { count = 48, sizeBytes = 20 * MB, policy = {} }: ScenarioSize = {},
 ): SwarmRow {
-  const world = new SwarmWorld(plan);
-  world.run(Math.min(longestMs, boundMs * 1000 + 600_000));
-  const clients = world.members.filter(({ plan: { seed } }) => seed !== true);
-  const took = clients.flatMap(({ finishedMs, startedMs }) =>
-    finishedMs === undefined || startedMs === undefined ? [] : [finishedMs - startedMs],
+  const [us, rate] = [10 * Mbit, 100 * Mbit];
+  const random = new SeededRandom(seed + 1000);
+  const spreadMs = variant === "staggered" ? 20_000 : 900;
+  const members = several(count, () =>
+    member({ rate, startMs: spreadMs * random.next(), leaves: variant === "leaving" }),
   );
-  const sorted = Float64Array.from(took).sort();
-  const last = Math.max(...clients.map(({ finishedMs }) => finishedMs ?? Infinity));
-  const first = clients.flatMap(({ firstByteMs, startedMs }) =>
-    firstByteMs === undefined || startedMs === undefined ? [] : [firstByteMs - startedMs],
+  const direct = variant === "direct";
+  const bound = direct ? (1000 * count * sizeBytes) / us : boundMs({ count, sizeBytes }, us, rate);
+  return runSwarm(
+    { scenario: `crowd48-${variant}`, boundMs: bound },
+    {
+      ...{ ...lan, seed, sizeBytes, members, direct, policy },
+      mirror: { up: us, serviceMs: 1, latencyMs: 0.25 },
+    },
   );
-  const received = took.length * plan.sizeBytes;
+}
+
+export interface ScenarioSize {
+  readonly count?: number;
+  readonly sizeBytes?: number;
+  readonly policy?: SwarmPlan["policy"];
+  /** Bytes a second. */
+  readonly rate?: number;
+}
+
+/** `count` machines fetch an image from one seed of equal link speed. */
+export function deploy(
+  seed: number,
+  { count = 15, sizeBytes = 606 * MB, rate = 100 * Mbit, policy = {} }: ScenarioSize = {},
+): SwarmRow {
+  const random = new SeededRandom(seed + 1000);
+  const members = [
+    member({ rate, seed: true }),
+    ...several(count, () => member({ rate, sequential: false, startMs: 500 * random.next() })),
+  ];
+  return runSwarm(
+    { scenario: `deploy-${count}`, boundMs: boundMs({ count, sizeBytes }, rate, rate) },
+    { ...lan, quantumBytes: 128 * 1024, seed, sizeBytes, members, policy },
+  );
+}
+
+/** A cluster: thousands of nodes, gigabytes, one origin. */
+export function kraken(
+  seed: number,
+  { count = 2600, sizeBytes = 3000 * MB, rate = 1000 * Mbit, policy = {} }: ScenarioSize = {},
+): SwarmRow {
+  const random = new SeededRandom(seed + 1000);
+  const members = [
+    member({ rate, seed: true }),
+    ...several(count, () => member({ rate, sequential: false, startMs: 1000 * random.next() })),
+  ];
+  return runSwarm(
+    { scenario: `kraken-${count}`, boundMs: boundMs({ count, sizeBytes }, rate, rate) },
+    { ...lan, quantumBytes: 512 * 1024, seed, sizeBytes, members, policy },
+  );
+}
+
+/** A thousand apt clients within ten seconds for a package of 1 MB. */
+export function thousand(
+  seed: number,
+  { count = 1000, sizeBytes = 1 * MB, policy = {} }: ScenarioSize = {},
+): SwarmRow {
+  const random = new SeededRandom(seed + 1000);
+  const rate = 100 * Mbit;
+  const members = several(count, () => member({ rate, startMs: 10_000 * random.next() }));
+  return runSwarm(
+    { scenario: `thousand-${count}`, boundMs: (1000 * sizeBytes) / rate },
+    {
+      ...{ ...lan, seed, sizeBytes, members, policy, latencyMs: () => 10, finding: regionalDht },
+      mirror: { up: 1000 * Mbit, serviceMs: 1, latencyMs: 10 },
+    },
+    (world) => lateRequests(world, 3000),
+  );
+}
+
+/** How many of those who came after `sinceMs` needed the mirror, and how much of its work that was. */
+function lateRequests(world: SwarmWorld, sinceMs: number): Readonly<Record<string, number>> {
+  const late = (world.mirror?.requestsMs ?? []).filter((atMs) => atMs > sinceMs).length;
+  const clients = world.members.filter(({ plan }) => plan.startMs > sinceMs).length;
+  return { lateRequests: late, lateClients: clients, lateShare: rounded(late / clients) };
+}
+
+/** Ten equal seeds and forty clients: who uploads how much. */
+export function balance(
+  seed: number,
+  { count = 40, sizeBytes = 50 * MB, policy = {} }: ScenarioSize = {},
+): SwarmRow {
+  const random = new SeededRandom(seed + 1000);
+  const rate = 100 * Mbit;
+  const seeds = 10;
+  const members = [
+    ...several(seeds, () => member({ rate, seed: true })),
+    ...several(count, () => member({ rate, startMs: 4000 * random.next(), leaves: true })),
+  ];
+  return runSwarm(
+    {
+      scenario: `balance${policy.feedback === false ? "-blind" : ""}`,
+      boundMs: boundMs({ count, sizeBytes }, seeds * rate, rate),
+    },
+    { ...lan, seed, sizeBytes, members, policy },
+    (world) => evenness(world.members.slice(0, seeds).map(({ host }) => host.sentBytes)),
+  );
+}
+
+export function evenness(sent: readonly number[]): Readonly<Record<string, number>> {
+  const mean = sent.reduce((sum, bytes) => sum + bytes, 0) / sent.length;
   return {
-    ...{ scenario, seed: plan.seed, members: plan.members.length, sizeBytes: plan.sizeBytes },
-    ...{ boundMs: Math.round(boundMs), finished: took.length, lastMs: Math.round(last) },
-    p50Ms: Math.round(percentile(sorted, 50)),
-    p99Ms: Math.round(percentile(sorted, 99)),
-    p999Ms: Math.round(percentile(sorted, 99.9)),
-    ratio: rounded(last / boundMs),
-    mirrorCopies: rounded((world.mirror?.sentBytes ?? 0) / plan.sizeBytes),
-    firstByteP99Ms: summary(first).p99,
-    longestSilenceMs: Math.round(Math.max(...clients.map((each) => each.longestSilenceMs))),
-    duplicates: rounded(
-      (world.counters.get("swarm.bytes.duplicate") + world.counters.get("swarm.bytes.refused")) /
-        received,
-    ),
-    more: more(world),
+    maxByMean: rounded(Math.max(...sent) / mean),
+    minByMean: rounded(Math.min(...sent) / mean),
   };
 }
 
-function rounded(value: number): number {
-  return Math.round(value * 1000) / 1000;
+/** One volunteer's network link, in bytes a second, and the uploads that keep the busy half busy. */
+const volunteerRate = 100 * Mbit;
+const busyUploads = 8;
+const volunteers = 8;
+
+/**
+ * The load balancer of Shah et al. 2008: eight volunteers, half of them busy with each other, and
+ * customers who come at a load of so many parts of what the eight have left, for packages of one size.
+ * Customers do not serve.
+ */
+export function shah(
+  seed: number,
+  load: number,
+  { count = 400, sizeBytes = 5 * MB, policy = {} }: ScenarioSize = {},
+): { readonly row: SwarmRow; readonly tookMs: Float64Array } {
+  const random = new SeededRandom(seed + 1000);
+  const rate = volunteerRate;
+  const left = (volunteers / 2) * (rate + rate / (1 + busyUploads));
+  const meanMs = (1000 * sizeBytes) / (left * load);
+  let startMs = 0;
+  const members = [
+    ...several(volunteers, (index) =>
+      member({ rate, seed: true, ...(index % 2 === 0 && { background: busyUploads }) }),
+    ),
+    ...several(count, () => {
+      startMs += -Math.log(1 - random.next()) * meanMs;
+      return member({ rate, startMs, limits: { nearRate: 0, farRate: 0 }, leaves: true });
+    }),
+  ];
+  let tookMs: Float64Array = new Float64Array();
+  const row = runSwarm(
+    {
+      scenario: `shah-${Math.round(load * 100)}${policy.feedback === false ? "-blind" : ""}`,
+      boundMs: (1000 * sizeBytes) / rate,
+    },
+    { ...lan, seed, sizeBytes, members, policy },
+    (world) => {
+      tookMs = tookOf(world.members.slice(volunteers));
+      const mean = tookMs.reduce((sum, ms) => sum + ms, 0) / tookMs.length;
+      return { meanMs: Math.round(mean) };
+    },
+  );
+  return { row, tookMs };
 }

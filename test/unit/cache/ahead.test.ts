@@ -271,6 +271,35 @@ describe("Unfinished, pieces before their turn", () => {
     }
   });
 
+  it("are written before what overruns them, however slow that is", async () => {
+    const lie = Buffer.from(pieceOf(one, 1));
+    lie.fill(0, 0, piece / 2);
+    const world = new World();
+    const create = world.files.create.bind(world.files);
+    let go: () => void = () => assert.fail("nothing was written");
+    world.files.create = async (path) => {
+      const handle = await create(path);
+      const write = async (chunks: readonly Uint8Array[], position: number): Promise<void> => {
+        if (position === piece) await new Promise<void>((resolve) => (go = resolve));
+        await handle.write(chunks, position);
+      };
+      return path === partPath ? { ...handle, write } : handle;
+    };
+    const store = await world.open();
+    const file = await begin(world, store);
+    assert.ok(file.putPiece(1, [lie]));
+    await tick();
+    file.append(Buffer.from(one.bytes.subarray(0, piece + piece / 2)));
+    await tick();
+    assert.equal(file.writtenBytes, 0, "did not wait");
+    go();
+    await tick();
+    assert.equal(file.writtenBytes, piece + piece / 2);
+    await adopt(file, 1);
+    file.append(Buffer.from(one.bytes.subarray(2 * piece)));
+    await commit(world, store, file);
+  });
+
   it("go when the beginning passes them", async () => {
     const world = new World();
     const store = await world.open();

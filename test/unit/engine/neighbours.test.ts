@@ -152,7 +152,8 @@ describe("Neighbours", () => {
     net.machine(at(2)).downloads.add(digest(1));
     net.machine(at(3));
     for (const host of [1, 2, 3]) net.neighbours.learn(at(host));
-    assert.ok(!hopeful(net) && !net.neighbours.mayHave(digest(1)));
+    assert.ok(hopeful(net), "they are being asked");
+    assert.ok(!net.neighbours.mayHave(digest(1)));
     await net.pass(20);
     assert.ok(hopeful(net) && net.neighbours.mayHave(digest(1)));
     assert.ok(!net.neighbours.mayHave(digest(2)));
@@ -167,6 +168,16 @@ describe("Neighbours", () => {
       ...{ address: "10.0.0.1:9977", near: true, files: 1, useful: 0, rttMs: 5 },
       answeredAgoMs: 21,
     });
+  });
+
+  it("tries again soon when a neighbour is not there yet", async () => {
+    const net = new FakeNetwork();
+    net.neighbours.learn(at(1));
+    await net.pass(20);
+    assert.ok(!hopeful(net));
+    net.machine(at(1), [digest(1)]);
+    await net.pass(4 * second, 10);
+    assert.ok(hopeful(net) && net.neighbours.mayHave(digest(1)));
   });
 
   it("is done at once when there is nobody, and never more than once", async () => {

@@ -1,0 +1,280 @@
+/** What a simulated machine serves: the upload gate of the daemon, modelled links in place of HTTP. */
+import type { Endpoint } from "../../base/endpoint.ts";
+import { limits } from "../../base/limits.ts";
+import { wireBounds } from "../../swarm/peer-wire.ts";
+import { PieceMap } from "../../swarm/piece-map.ts";
+import { pieceEnd, pieceLength, pieceStart } from "../../swarm/shape.ts";
+import type { Failure, Load, PieceRequest } from "../../swarm/types.ts";
+import { defaultUploadLimits, UploadGate, type Slot } from "../../swarm/upload-gate.ts";
+import { Stream, type Host } from "./links.ts";
+import type { Member } from "./member.ts";
+import type { SwarmWorld } from "./world.ts";
+
+interface Watcher {
+  readonly asker: Member;
+  readonly seen: number;
+}
+
+/** One answer with pieces, from the question to its end. */
+export class Upload {
+  readonly asker: Member;
+  readonly request: PieceRequest;
+  stream: Stream | undefined;
+  leaveQueue: (() => void) | undefined;
+  slot: Slot | undefined;
+  ended = false;
+  /** At whose end it must be forgotten. */
+  among: Set<Upload> | undefined;
+
+  constructor(asker: Member, request: PieceRequest) {
+    this.asker = asker;
+    this.request = request;
+  }
+
+  /** Whoever ends it: nothing more is sent, and its place is free. */
+  end(): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.leaveQueue?.();
+    this.stream?.cancel();
+    this.slot?.end();
+    this.among?.delete(this);
+  }
+}
+
+export class Uploads {
+  readonly gate: UploadGate;
+  readonly #world: SwarmWorld;
+  readonly #member: Member;
+  /** Who has asked lately, as in engine/peer-askers.ts. */
+  readonly #askers = new Map<Member, number>();
+  readonly #paced: boolean;
+  #watchers: Watcher[] = [];
+  readonly #uploads = new Set<Upload>();
+
+  constructor(world: SwarmWorld, member: Member) {
+    this.#world = world;
+    this.#member = member;
+    const wanted = { ...defaultUploadLimits, farRate: Infinity, ...member.plan.limits };
+    this.#paced = wanted.nearRate + wanted.farRate + wanted.ratePerPeer < Infinity;
+    this.gate = new UploadGate(world.clock, wanted);
+  }
+
+  /** Begins uploads that never end, to somebody beyond this world. */
+  startBackground(sink: Host): void {
+    const { background = 0 } = this.#member.plan;
+    for (let index = 0; index < background; index++) {
+      const address = `192.0.2.${index + 1}`;
+      this.gate.enter({ address, near: this.#world.near }, () => {
+        new Stream(this.#member.host, sink, 0, { arrived: () => undefined }).put(Infinity);
+      });
+    }
+  }
+
+  load(): Load {
+    const load = this.gate.load();
+    return this.#member.plan.claimsIdle === true ? { ...load, active: 0, queued: 0 } : load;
+  }
+
+  /** Somebody asks for pieces; the question has come. */
+  asked(upload: Upload): void {
+    const { asker, request } = upload;
+    const { trouble } = this.#member.plan;
+    this.#note(asker);
+    if (!this.#has(request)) this.#refuse(upload, { kind: "missing" });
+    else if (trouble === "busy") this.#refuse(upload, { kind: "busy", retryAfterMs: 1000 });
+    else if (trouble === "leaves") this.#refuse(upload, { kind: "broken" });
+    else {
+      const bytes = this.#bytesOf(request);
+      const who = { address: asker.endpoint.address, near: this.#world.near };
+      if (!this.gate.allows(who, bytes)) this.#refuse(upload, { kind: "missing" });
+      else {
+        const leave = this.gate.enter(who, (slot) => this.#begin(upload, slot), bytes);
+        if (leave === undefined) this.#refuse(upload, { kind: "busy", retryAfterMs: 1000 });
+        else upload.leaveQueue = leave;
+      }
+    }
+  }
+
+  /** Somebody asks what is here. */
+  askedState(asker: Member, seen: number | undefined, waitMs: number): void {
+    this.#note(asker);
+    if (seen === undefined || seen !== this.#member.have.count || waitMs === 0) {
+      this.#tellState(asker);
+      return;
+    }
+    const watcher = { asker, seen };
+    this.#watchers.push(watcher);
+    this.#world.clock.after(waitMs, () => {
+      const at = this.#watchers.indexOf(watcher);
+      if (at < 0) return;
+      this.#watchers.splice(at, 1);
+      this.#tellState(asker);
+    });
+  }
+
+  /** Other pieces are here, or are being fetched from the mirror: whoever waits for news has them. */
+  changed(): void {
+    if (this.#watchers.length === 0) return;
+    const watchers = this.#watchers;
+    this.#watchers = [];
+    for (const { asker } of watchers) this.#tellState(asker);
+  }
+
+  /** It is not there any more: with `cut`, connections end and others notice. */
+  close(cut: boolean): void {
+    for (const upload of [...this.#uploads]) {
+      if (cut) this.#refuse(upload, { kind: "broken" });
+      else upload.end();
+    }
+    for (const { asker } of this.#watchers) {
+      if (cut) asker.stateFailed(this.#member, this.#latencyMs(asker));
+    }
+    this.#watchers = [];
+  }
+
+  #note(asker: Member): void {
+    this.#askers.delete(asker);
+    this.#askers.set(asker, this.#world.clock.monotonicMs());
+    if (this.#askers.size > limits.askersPerFile) {
+      for (const [first] of this.#askers) {
+        this.#askers.delete(first);
+        break;
+      }
+    }
+    if (!this.#member.whole) this.#member.transfer?.addPeers([asker.info("unknown", "asker")]);
+  }
+
+  #has({ piece, count }: PieceRequest): boolean {
+    const { have } = this.#member;
+    for (let at = piece; at < piece + count; at++) if (!have.has(at)) return false;
+    return true;
+  }
+
+  #bytesOf({ piece, count }: PieceRequest): number {
+    return pieceEnd(this.#world.shape, piece + count - 1) - pieceStart(piece);
+  }
+
+  #latencyMs(asker: Member): number {
+    return this.#world.latencyMs(this.#member.id, asker.id);
+  }
+
+  #refuse(upload: Upload, failure: Failure): void {
+    upload.end();
+    upload.asker.failedLater(upload.request, failure, this.#latencyMs(upload.asker));
+  }
+
+  #begin(upload: Upload, slot: Slot): void {
+    if (upload.ended) {
+      slot.end();
+      return;
+    }
+    upload.slot = slot;
+    const { asker, request } = upload;
+    upload.among = this.#uploads.add(upload);
+    const member = this.#member;
+    const offer = {
+      load: this.load(),
+      claims: request.count > wireBounds.headerPieces ? undefined : this.#claims(request),
+      have:
+        member.whole || this.#world.shape.pieces > wireBounds.headerHavePieces
+          ? undefined
+          : member.have.copy(),
+    };
+    const latencyMs = this.#latencyMs(asker);
+    const intake = new Intake(this.#world, upload, member);
+    const stream = new Stream(member.host, asker.host, latencyMs, intake);
+    upload.stream = stream;
+    this.#world.clock.after(latencyMs, () => {
+      if (!upload.ended && asker.transfer?.offered(request, offer) === "stop") upload.end();
+    });
+    if (member.plan.trouble !== "stalls") this.#send(upload, intake, slot);
+  }
+
+  #send(upload: Upload, intake: Intake, slot: Slot): void {
+    let left = this.#bytesOf(upload.request);
+    const next = (): void => {
+      if (upload.ended || left <= 0) return;
+      const bytes = this.#paced ? Math.min(left, slot.sliceBytes) : left;
+      left -= bytes;
+      slot.pace(bytes, () => upload.stream?.put(bytes));
+    };
+    intake.drained = next;
+    next();
+  }
+
+  #claims({ piece, count }: PieceRequest): readonly string[] {
+    return this.#world.listOf(this.#member).hashes.slice(piece, piece + count);
+  }
+
+  #tellState(asker: Member): void {
+    const { shape } = this.#world;
+    const transfer = this.#member.whole ? undefined : this.#member.transfer;
+    const map = (pieces: Iterable<number>): PieceMap => {
+      const those = new PieceMap(shape.pieces);
+      for (const piece of pieces) those.add(piece);
+      return those;
+    };
+    const fetching = transfer === undefined ? undefined : map(transfer.fetching);
+    const hearsay = transfer === undefined ? undefined : map(transfer.hearsay);
+    const state = {
+      ...{ sizeBytes: shape.sizeBytes, have: this.#member.have.copy(), fetching, hearsay },
+      peers: this.#sample(asker),
+    };
+    const load = this.load();
+    this.#world.clock.after(this.#latencyMs(asker), () =>
+      asker.toldState(this.#member, state, load),
+    );
+  }
+
+  #sample(asker: Member): Endpoint[] {
+    const most = wireBounds.swarmPeers;
+    const sinceMs = this.#world.clock.monotonicMs() - limits.askerMs;
+    const { whole, transfer } = this.#member;
+    const known = new Set<Endpoint>(whole ? [] : transfer?.knownPeers(most));
+    for (const [each, atMs] of this.#askers) if (atMs >= sinceMs) known.add(each.endpoint);
+    known.delete(asker.endpoint);
+    const left = [...known];
+    const chosen: Endpoint[] = [];
+    while (chosen.length < most && left.length > 0) {
+      const at = Math.floor(this.#world.random.next() * left.length);
+      const [drawn, last] = [left[at], left.pop()];
+      if (drawn === undefined || last === undefined) break;
+      if (at < left.length) left[at] = last;
+      chosen.push(drawn);
+    }
+    return chosen;
+  }
+}
+
+/** The asker's end of an answer. */
+class Intake {
+  drained: () => void = () => undefined;
+  readonly #world: SwarmWorld;
+  readonly #upload: Upload;
+  readonly #from: Member;
+  #piece: number;
+  #got = 0;
+
+  constructor(world: SwarmWorld, upload: Upload, from: Member) {
+    this.#world = world;
+    this.#upload = upload;
+    this.#from = from;
+    this.#piece = upload.request.piece;
+  }
+
+  arrived(bytes: number): void {
+    const { asker, request } = this.#upload;
+    const { shape } = this.#world;
+    asker.transfer?.progress(request, bytes);
+    this.#got += bytes;
+    const end = request.piece + request.count;
+    while (this.#piece < end && this.#got >= pieceLength(shape, this.#piece)) {
+      this.#got -= pieceLength(shape, this.#piece);
+      const piece = this.#piece++;
+      asker.gotPiece(request, piece, this.#from.contentOf(piece));
+      if (this.#upload.ended) return;
+    }
+    if (this.#piece === end) asker.gotAll(request);
+  }
+}
