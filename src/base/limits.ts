@@ -211,6 +211,9 @@ export const limits = {
   /** Machines of the own network that are asked; a filter has some KB, 64 KiB at the most. */
   neighbours: 256,
 
+  /** Mirrors of which it is remembered how fast they are. */
+  mirrorRates: 64,
+
   /** Files of which it is remembered who gave them; some 300 bytes each. */
   rememberedSources: 256,
 

@@ -164,8 +164,9 @@ export class Growing {
   ): Promise<{ readonly file: OpenFile; readonly notes: PieceNotes } | undefined> {
     const { files } = this.#room.components;
     const path = this.#room.layout.pieces(key);
-    const file = await files.open(path);
-    if (file === undefined) return undefined;
+    if ((await files.facts(path)) === undefined) return undefined;
+    // Not `open`: it will be written to.
+    const file = await files.create(path);
     try {
       if (sizeBytes !== Infinity) return { file, notes: await readNotes(file, sizeBytes) };
       // Without a size there are no pieces, and nothing may stay beyond the beginning.

@@ -182,7 +182,8 @@ async function record({ shelf, components }: Room, made: Made): Promise<void> {
     verifiedAtMs: nowMs,
     lastUsedMs: nowMs,
     names: [],
-    scope: "public",
+    // Where it came from is not known: it may be a private archive's.
+    scope: "local",
     origin: "import",
   });
   made.claim.end();

@@ -87,10 +87,11 @@ export class RecordTable {
   drop(sha: Sha256): void {
     if (this.#untouched(sha) === undefined) return;
     this.#change(sha, undefined);
+    this.alsoWrite({ key: keys.pieces(sha), value: undefined });
     this.#onChange(sha);
   }
 
-  /** `listener` hears of every record that is put or dropped, and looks for itself. */
+  /** `listener` hears of every record that is put, dropped or taken back, and looks for itself. */
   watch(listener: (sha: Sha256) => void): void {
     this.#onChange = listener;
   }
@@ -212,6 +213,7 @@ export class RecordTable {
       this.#count(record, -1);
       const before = this.#untouched(sha);
       if (before !== undefined) this.#count(before, 1);
+      this.#onChange(sha);
     }
   }
 }

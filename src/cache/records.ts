@@ -4,10 +4,10 @@
  *
  * `cache!file!<hex>` whole files, `cache!intent!<hex>` their records to be while they are put in
  * their place, `cache!part!<hex>` unfinished files, `cache!offer!<path>` files found in offered
- * directories, `cache!boot` the boot in which this store last ran.
+ * directories, `cache!pieces!<hex>` the hashes of a whole file's pieces, `cache!boot` the boot in which this store last ran.
  */
 import { parseSha256, type Sha256 } from "../base/sha256.ts";
-import type { StoredFile } from "./types.ts";
+import type { Scope, StoredFile } from "./types.ts";
 
 export const keys = {
   files: "cache!file!",
@@ -25,6 +25,8 @@ export const keys = {
 /** A whole file; `path` only if it is not ours, ours follow from the digest. */
 export interface FileRecord extends Omit<StoredFile, "sha256" | "path" | "owned"> {
   readonly path?: string;
+  /** What it was before somebody shared it. */
+  readonly ownScope?: Scope;
 }
 
 /** The first `bytes` bytes of a file have this SHA-256. */
@@ -55,14 +57,14 @@ export function encodeFile(record: FileRecord): string {
 export function decodeFile(text: string): FileRecord | undefined {
   const fields = parse(text);
   if (fields === undefined) return undefined;
-  const { names, lastModified, contentType, path, scope, origin } = fields;
+  const { names, lastModified, contentType, path, scope, ownScope, origin } = fields;
   const numbers = ["sizeBytes", "mtimeMs", "addedAtMs", "verifiedAtMs", "lastUsedMs"] as const;
   if (!numbers.every((name) => isNumber(fields[name])) || !isCount(fields["sizeBytes"])) {
     return undefined;
   }
   if (!Array.isArray(names) || !names.every((name) => typeof name === "string")) return undefined;
   if (![lastModified, contentType, path].every(isOptionalText)) return undefined;
-  if (scope !== "public" && scope !== "local") return undefined;
+  if (!isScope(scope) || (ownScope !== undefined && !isScope(ownScope))) return undefined;
   if (typeof origin !== "string" || !origins.has(origin)) return undefined;
   if (fields["shared"] !== undefined && fields["shared"] !== true) return undefined;
   return fields as unknown as FileRecord;
@@ -124,6 +126,10 @@ function isNumber(value: unknown): value is number {
 
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isScope(value: unknown): value is Scope {
+  return value === "public" || value === "local";
 }
 
 function isOptionalText(value: unknown): boolean {

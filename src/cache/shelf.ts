@@ -134,7 +134,6 @@ export class Shelf {
     const record = this.table.get(sha);
     if (record === undefined) return 0;
     this.table.drop(sha);
-    this.table.alsoWrite({ key: keys.pieces(sha), value: undefined });
     if (record.path !== undefined) return 0;
     await this.removeFile(sha, this.#layout.whole(sha));
     return record.sizeBytes;

@@ -12,7 +12,7 @@ import { Leftovers } from "./leftovers.ts";
 import { withName } from "./names.ts";
 import { scanOffers } from "./offers.ts";
 import { RecordTable } from "./record-table.ts";
-import { PieceHashes } from "./piece-hashes.ts";
+import { PieceHashes, type Urgency } from "./piece-hashes.ts";
 import { shareFile, unshare } from "./share.ts";
 import { Shelf, type OpenedFile } from "./shelf.ts";
 import { automaticQuota, Space } from "./space.ts";
@@ -199,8 +199,14 @@ export class Store {
   }
 
   /** The SHA-256 of each piece of a whole file, 32 bytes each; undefined: it is not held. */
-  pieceHashes(sha: Sha256): Promise<Buffer | undefined> {
-    return this.#pieceHashes.of(sha);
+  pieceHashes(sha: Sha256, urgency: Urgency = "now"): Promise<Buffer | undefined> {
+    return this.#pieceHashes.of(sha, urgency);
+  }
+
+  /** The hashes of a file that has been committed, so that nobody need read it for them. */
+  notePieceHashes(sha: Sha256, hashes: Uint8Array): void {
+    const file = this.find(sha);
+    if (file !== undefined) this.#pieceHashes.note(sha, file.sizeBytes, hashes);
   }
 
   /** `listener` hears of files that come, go or change. There is one. */
@@ -239,6 +245,7 @@ export class Store {
     this.#cancelFlush?.();
     await this.#background;
     await this.#scanning?.catch(() => undefined);
+    await this.#pieceHashes.close();
     await this.#growing.close();
     await this.#room.commits.flush();
     await this.#room.shelf.allStill();

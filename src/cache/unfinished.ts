@@ -282,7 +282,6 @@ export class Unfinished {
   /** For the commit: all bytes are in the file, and nothing else will touch its record. */
   async settle(): Promise<OpenFile> {
     await this.#ahead?.close();
-    if (this.key !== undefined) await this.#host.removeList(this.key);
     await this.#queue.flushed();
     await this.#saving;
     if (this.failure !== undefined) throw this.failure;

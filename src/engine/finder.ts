@@ -26,7 +26,12 @@ export interface Finder {
   readonly known: boolean;
   /** It is likely enough that peers have this file for the mirror to wait a moment. */
   hopeful(sha256: Sha256, sizeBytes: number): boolean;
-  find(sha256: Sha256, sizeBytes: number, events: FindEvents): { readonly cancel: () => void };
+  find(
+    sha256: Sha256,
+    sizeBytes: number,
+    events: FindEvents,
+    where?: "near",
+  ): { readonly cancel: () => void };
   /** It has given pieces of a file that is proven now. */
   useful(endpoint: Endpoint): void;
 }
@@ -59,7 +64,12 @@ export class PeerFinder implements Finder {
     return neighbours.hopeful || neighbours.mayHave(sha256) || this.#searchable(sizeBytes);
   }
 
-  find(sha256: Sha256, sizeBytes: number, events: FindEvents): { cancel: () => void } {
+  find(
+    sha256: Sha256,
+    sizeBytes: number,
+    events: FindEvents,
+    where?: "near",
+  ): { readonly cancel: () => void } {
     const { neighbours, clock, counters } = this.#parts;
     const startMs = clock.monotonicMs();
     let left = 1;
@@ -67,7 +77,8 @@ export class PeerFinder implements Finder {
       if (--left === 0) events.done();
     };
     const cancels: (() => void)[] = [];
-    const dht = this.#searchable(sizeBytes) ? this.#parts.dht() : undefined;
+    const far = where === undefined && this.#searchable(sizeBytes);
+    const dht = far ? this.#parts.dht() : undefined;
     if (dht !== undefined) {
       left++;
       counters.add("swarm.lookups");

@@ -11,12 +11,12 @@
 import { BoundedMap } from "../base/bounded-map.ts";
 import type { Endpoint } from "../base/endpoint.ts";
 import { limits } from "../base/limits.ts";
-import type { Clock } from "../base/ports.ts";
 import type { Sha256 } from "../base/sha256.ts";
 import { hour, minute, second } from "../base/units.ts";
 import { groupOf } from "../swarm/peer-book.ts";
 import type { PeerInfo } from "../swarm/types.ts";
-import { answerMs, Neighbour, type NeighbourParts } from "./neighbour.ts";
+import { NeighbourSearch, type NeighbourEvents } from "./neighbour-search.ts";
+import { Neighbour, type NeighbourParts } from "./neighbour.ts";
 
 export interface NeighboursParts extends NeighbourParts {
   readonly isNear: (address: string) => boolean;
@@ -32,11 +32,6 @@ export interface NeighbourStatus {
   readonly rttMs: number | undefined;
   /** Files that it has helped with. */
   readonly useful: number;
-}
-
-export interface NeighbourEvents {
-  readonly peers: (peers: readonly PeerInfo[]) => void;
-  readonly done: () => void;
 }
 
 /** All are asked about a file if there are no more; else some. */
@@ -64,7 +59,7 @@ export class Neighbours {
   readonly #far = new BoundedMap<string, { readonly endpoint: Endpoint; readonly sinceMs: number }>(
     farPeers,
   );
-  readonly #searches = new Set<Search>();
+  readonly #searches = new Set<NeighbourSearch>();
 
   constructor(parts: NeighboursParts) {
     this.#parts = parts;
@@ -122,7 +117,7 @@ export class Neighbours {
   find(sha256: Sha256, sizeBytes: number, events: NeighbourEvents): { cancel: () => void } {
     const { clock, counters } = this.#parts;
     this.#forgetFailed();
-    const search = new Search(clock, sha256, events, () => this.#searches.delete(search));
+    const search = new NeighbourSearch(clock, sha256, events, () => this.#searches.delete(search));
     this.#searches.add(search);
     const ended = search.expect();
     const oldMs = Math.max(filterOldMs, this.#known.size * filterShareMs);
@@ -253,61 +248,6 @@ export class Neighbours {
   #forget(neighbour: Neighbour): void {
     neighbour.close();
     this.#known.delete(neighbour.key);
-  }
-}
-
-/** One file that somebody is looking for. */
-class Search {
-  readonly sha256: Sha256;
-  readonly #events: NeighbourEvents;
-  readonly #over: () => void;
-  readonly #cancelTimer: () => void;
-  readonly #named = new Map<string, PeerInfo["state"]>();
-  #expected = 0;
-  #running = true;
-
-  constructor(clock: Clock, sha256: Sha256, events: NeighbourEvents, over: () => void) {
-    this.sha256 = sha256;
-    this.#events = events;
-    this.#over = over;
-    this.#cancelTimer = clock.after(answerMs, () => this.#finish());
-  }
-
-  get running(): boolean {
-    return this.#running;
-  }
-
-  /** Another answer is waited for; to be called once, when it is here. */
-  expect(): () => void {
-    this.#expected++;
-    return () => {
-      if (--this.#expected === 0) this.#finish();
-    };
-  }
-
-  /** Tells of those that were not told of yet → whether there were any. */
-  name(peers: readonly PeerInfo[]): boolean {
-    if (!this.#running) return false;
-    const fresh = peers.filter(({ endpoint, state }) => {
-      const before = this.#named.get(endpoint.text);
-      return before === undefined || (before === "unknown" && state === "whole");
-    });
-    for (const { endpoint, state } of fresh) this.#named.set(endpoint.text, state);
-    if (fresh.length > 0) this.#events.peers(fresh);
-    return fresh.length > 0;
-  }
-
-  /** Nobody wants to know any more. */
-  end(): void {
-    this.#running = false;
-    this.#cancelTimer();
-    this.#over();
-  }
-
-  #finish(): void {
-    if (!this.#running) return;
-    this.end();
-    this.#events.done();
   }
 }
 

@@ -54,6 +54,7 @@ export interface SessionPlan {
   readonly mirror:
     { readonly url: string; readonly headers: Readonly<Record<string, string>> } | undefined;
   readonly patienceMs: number;
+  readonly mirrorRate?: number | undefined;
   readonly sequential: boolean;
 }
 
@@ -110,6 +111,7 @@ export class SwarmSession implements TransferPort {
           ahead: plan.ahead,
         },
         ...{ mirror: plan.mirror !== undefined, patienceMs: plan.patienceMs },
+        mirrorRate: plan.mirrorRate,
         sequential: plan.sequential,
         ...(plan.store === undefined && { lookaheadPieces: limits.piecesInMemory }),
       },

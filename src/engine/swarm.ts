@@ -12,6 +12,7 @@ import type { Bans } from "../swarm/bans.ts";
 import { liarsOf, truthOf, type TransferRecord } from "../swarm/blame.ts";
 import type { Patience } from "../swarm/patience.ts";
 import type { Finder } from "./finder.ts";
+import { Search } from "./search.ts";
 import { SwarmSession, type SessionParts, type SessionPlan } from "./swarm-session.ts";
 
 export interface SwarmComponents extends SessionParts {
@@ -40,6 +41,9 @@ export class Swarm {
   /** Who brought a wrong file, until it is known what is right. */
   readonly #unsolved = new BoundedMap<Sha256, TransferRecord>(limits.unsolvedTransfers);
 
+  /** The best that each mirror has given lately, bytes a second. */
+  readonly #mirrorRates = new BoundedMap<string, number>(limits.mirrorRates);
+
   constructor(parts: SwarmComponents) {
     this.#parts = parts;
   }
@@ -66,14 +70,16 @@ export class Swarm {
     const hopeful = finder.hopeful(sha256, sizeBytes);
     const patienceMs = hopeful ? patience.allow(nowMs) : 0;
     const wait = hopeful ? patience.began(nowMs) : undefined;
-    const session = new SwarmSession(this.#parts, { ...plan, patienceMs });
+    const host = plan.mirror === undefined ? undefined : new URL(plan.mirror.url).host;
+    const mirrorRate = host === undefined ? undefined : this.#mirrorRates.get(host);
+    const session = new SwarmSession(this.#parts, { ...plan, patienceMs, mirrorRate });
     counters.add("swarm.sessions");
     this.#live.set(sha256, session);
     const waited = (success: boolean): void => {
       if (wait !== undefined) patience.ended(wait, success, clock.monotonicMs());
     };
     let named = false;
-    const search = finder.find(sha256, sizeBytes, {
+    const search = new Search(this.#parts, sha256, sizeBytes, {
       peers: (peers) => {
         const good = peers.filter(({ endpoint }) => !bans.banned(endpoint.address));
         named ||= good.length > 0;
@@ -86,10 +92,13 @@ export class Swarm {
         if (!named) waited(false);
       },
     });
+    search.start();
     session.whenFound(() => waited(true));
     session.whenClosed(() => {
       search.cancel();
       if (this.#live.get(sha256) === session) this.#live.delete(sha256);
+      const rate = session.transfer.mirrorRate;
+      if (host !== undefined && rate !== undefined) this.#mirrorRates.set(host, rate);
       waited(false);
     });
     if (sizeBytes > limits.pieceBytes) announce.unfinished(sha256, sizeBytes);

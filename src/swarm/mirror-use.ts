@@ -41,6 +41,7 @@ export class MirrorUse {
   readonly #patienceMs: number;
   readonly meter = new Meter();
   #usable: boolean;
+  #bestRate: number | undefined;
   #streaming = false;
   #streamedFrom = 0;
   #licensed = false;
@@ -59,8 +60,10 @@ export class MirrorUse {
       readonly position: number;
       readonly patienceMs: number;
       readonly usable: boolean;
+      readonly knownRate: number | undefined;
     },
   ) {
+    this.#bestRate = start.knownRate;
     this.#policy = policy;
     this.#random = random;
     this.#startedMs = start.nowMs;
@@ -71,6 +74,14 @@ export class MirrorUse {
     this.#drawAtMs = start.nowMs + policy.drawMs * (0.5 + random.next());
     // Readers of one crowd shall not all lose patience at once.
     this.#starvedMs = policy.crowdStarvedMs * (1 + random.next());
+  }
+
+  /**
+   * What it can give, bytes a second, at the best that was seen: beside peers on one link it seems to
+   * be slower than it is.
+   */
+  get bestRate(): number | undefined {
+    return this.#bestRate;
   }
 
   get usable(): boolean {
@@ -99,20 +110,22 @@ export class MirrorUse {
       this.meter.began(view.nowMs);
     }
     if (!wanted && this.#streaming) this.meter.idle(view.nowMs);
+    const { rate } = this.meter;
+    if (rate !== undefined && rate > (this.#bestRate ?? 0)) this.#bestRate = rate;
     this.#streaming = wanted;
     return wanted;
   }
 
   /**
    * Whether a reader in a crowd has waited so long that its next piece must come from the mirror,
-   * whatever the draw says. A crowd that lets it starve twice and gives nothing between is none: then
-   * the mirror's stream does the rest.
+   * whatever the draw says. A crowd that has given nothing by then, or since the last time, is none: the
+   * mirror's stream does the rest.
    */
   starves(nowMs: number, keptPieces: number): boolean {
     if (!this.#usable || nowMs - this.#progressMs < this.#starvedMs) return false;
     const before = this.#starvedAt;
     if (before !== undefined && before.position === this.#position) return true;
-    if (before?.keptPieces === keptPieces) this.#impatient = true;
+    if ((before?.keptPieces ?? 0) === keptPieces) this.#impatient = true;
     this.#starvedAt = { keptPieces, position: this.#position };
     return true;
   }
@@ -149,7 +162,7 @@ export class MirrorUse {
 
   #amongFew(view: MirrorView): boolean {
     const { nowMs, peersRate, nextDueMs } = view;
-    const mirrorRate = this.meter.current(nowMs);
+    const mirrorRate = this.#bestRate;
     if (peersRate === undefined) return this.#streaming || this.#overdue(view);
     if (this.#streaming) {
       const enough = peersRate >= this.#policy.enoughShare * (mirrorRate ?? Infinity);

@@ -40,6 +40,8 @@ export interface TransferPolicy {
   readonly busyRestMs: number;
   /** After the first list of pieces others may contradict it for so long; five times for the first. */
   readonly listPatienceMs: number;
+  /** At which a peer reads a file to make its list, bytes a second, when it is busy. */
+  readonly readRate: number;
   /** Asked elsewhere as well if that is sooner by this factor and this time. */
   readonly hedgeFactor: number;
   readonly hedgeGainMs: number;
@@ -92,6 +94,7 @@ export const defaultPolicy: TransferPolicy = {
   restMs: 3 * second,
   busyRestMs: second / 2,
   listPatienceMs: 100,
+  readRate: 200 * MiB,
   hedgeFactor: 2,
   hedgeGainMs: 200,
   duplicateShare: 0.02,
@@ -101,7 +104,7 @@ export const defaultPolicy: TransferPolicy = {
   mirrorWindow: 8,
   firstByteMs: 200,
   crowdStarvedMs: 3 * second,
-  enoughShare: 0.8,
+  enoughShare: 0.95,
   modestRate: 1 * MiB,
   tasteBytes: 16 * KiB,
   memberMs: minute / 2,

@@ -49,6 +49,8 @@ export interface TransferPlan {
   readonly lookaheadPieces?: number;
   /** How long the mirror may wait for peers at the start. */
   readonly patienceMs: number;
+  /** Bytes a second that this mirror has given before, if it has. */
+  readonly mirrorRate?: number | undefined;
   /** A reader wants it in order. */
   readonly sequential: boolean;
 }
@@ -121,7 +123,7 @@ export class Transfer {
       { policy: this.#policy, random },
       {
         ...{ nowMs: this.#keptMs, position: this.#position, patienceMs: plan.patienceMs },
-        usable: plan.mirror,
+        ...{ usable: plan.mirror, knownRate: plan.mirrorRate },
       },
     );
   }
@@ -150,6 +152,11 @@ export class Transfer {
     if (this.done || this.#mirror.usable) return false;
     if (!this.#searching && !this.#hope()) return true;
     return this.#nowMs - this.#keptMs >= this.#policy.hopelessMs;
+  }
+
+  /** The best that the mirror has given, bytes a second; undefined: it was not asked for long. */
+  get mirrorRate(): number | undefined {
+    return this.#mirror.bestRate;
   }
 
   /** Whether peers have, or may have, something that is missing. */
@@ -304,8 +311,9 @@ export class Transfer {
       return this.held.has(piece) ? "kept" : this.#unjudged.has(piece) ? "wait" : "dropped";
     }
     if (fromMirror) this.#firstHand(piece, digest);
-    const expected = this.#lists.expected(piece);
-    if (!fromMirror && expected !== digest) return this.#refuse(flight, piece, digest);
+    if (!fromMirror && !this.#believes(flight, piece, digest)) {
+      return this.#refuse(flight, piece, digest);
+    }
     this.#deliveries.kept(piece, { source: flight.source, digest });
     this.#picker.gaveUp(piece);
     this.#hold(piece);
@@ -460,7 +468,10 @@ export class Transfer {
     const waitedMs = nowMs - (this.#firstListMs ?? this.#startedMs);
     const outstanding = this.#book.listsOutstanding;
     const agreed = this.#lists.agreement >= 2;
-    const enough = this.#firstListMs === undefined ? 5 * listPatienceMs : listPatienceMs;
+    // A peer that has to read the file for its list needs a while for a long one.
+    const readingMs = (this.shape.sizeBytes * 1000) / this.#policy.readRate;
+    const enough =
+      this.#firstListMs === undefined ? 5 * listPatienceMs + readingMs : listPatienceMs;
     if (!agreed && outstanding && waitedMs < enough) return;
     // Nobody has been asked yet: the first peer may still come.
     if (!agreed && this.#firstListMs === undefined && this.#unjudged.size === 0) return;
@@ -471,9 +482,17 @@ export class Transfer {
     for (const [piece, { digest, flight }] of waiting) this.#judge(piece, digest, flight);
   }
 
+  /** Where nobody has said anything of it, the piece speaks for itself. */
+  #believes({ source }: Flight, piece: number, digest: Digest): boolean {
+    const expected = this.#lists.expected(piece);
+    if (expected !== undefined) return expected === digest;
+    this.#lists.claim(this.#book.get(source)?.info.group ?? source, piece, digest);
+    return true;
+  }
+
   #judge(piece: number, digest: Digest, flight: Flight): void {
     this.#picker.gaveUp(piece);
-    const kept = !this.held.has(piece) && this.#lists.expected(piece) === digest;
+    const kept = !this.held.has(piece) && this.#believes(flight, piece, digest);
     if (kept) {
       this.#deliveries.kept(piece, { source: flight.source, digest });
       this.#hold(piece);
@@ -559,7 +578,7 @@ export class Transfer {
     peer.failures++;
     const never = peer.keptPieces === 0 && peer.answeredMs === undefined;
     if (failure.kind === "wrong") this.#drop(peer, "wrong");
-    else if (never || peer.failures > 1) this.#drop(peer, "broken");
+    else if (peer.failures > (never ? 1 : 2)) this.#drop(peer, "broken");
     else this.#rest(peer, this.#policy.restMs);
   }
 
@@ -619,6 +638,8 @@ export class Transfer {
         this.#request();
         this.#hedge();
         this.#useMirror();
+        // Whoever waits for the next bytes waits in vain.
+        if (this.hopeless) this.#parts.port.wake();
       } else {
         this.#setStream(false);
       }

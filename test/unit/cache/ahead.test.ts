@@ -300,6 +300,52 @@ describe("Unfinished, pieces before their turn", () => {
     await commit(world, store, file);
   });
 
+  it("never let a hole be taken for bytes: while it is committed", async () => {
+    const world = new World();
+    const create = world.files.create.bind(world.files);
+    world.files.create = async (path) => {
+      const handle = await create(path);
+      const write = (chunks: readonly Uint8Array[], position: number): Promise<void> =>
+        position === 0 ? new Promise<never>(() => undefined) : handle.write(chunks, position);
+      return path === partPath ? { ...handle, write } : handle;
+    };
+    const store = await world.open();
+    const file = await begin(world, store);
+    await put(file, 1, 2, 3, 4);
+    file.append(Buffer.from(pieceOf(one, 0)));
+    for (const index of [1, 2, 3, 4]) await adopt(file, index);
+    assert.equal(file.digest(), one.sha);
+    file.commit([one.sha], meta);
+    for (let round = 0; round < 20; round++) {
+      world.clock.advance(100);
+      await tick();
+    }
+    const crashed = await after(world);
+    assert.equal(crashed.file.heldBytes, 0);
+    assert.deepEqual([...crashed.file.aheadPieces], [1, 2, 3, 4]);
+  });
+
+  it("never let a hole be taken for bytes: while it is removed", async () => {
+    for (const way of ["discard", "clean"] as const) {
+      for (let operation = 0, over = false; !over; operation++) {
+        const world = new World();
+        const store = await world.open();
+        const file = await begin(world, store);
+        await put(file, 2);
+        if (way === "clean") await world.finish(file.suspend());
+        world.faults.faults = { stopAt: world.faults.operations + operation };
+        const removed = way === "clean" ? store.clean("all", () => undefined) : file.discard();
+        over = await Promise.race([
+          world.faults.stopped.then(() => false),
+          removed.then(() => true),
+        ]);
+        const crashed = await after(world);
+        assert.equal(crashed.file.heldBytes, 0, `${way}, operation ${operation}`);
+        assert.ok(operation < 50);
+      }
+    }
+  });
+
   it("go when the beginning passes them", async () => {
     const world = new World();
     const store = await world.open();
