@@ -3,7 +3,7 @@ import { limits } from "../base/limits.ts";
 import type { Clock, Hasher, Hashes } from "../base/ports.ts";
 import { sha256FromBytes, type Sha256 } from "../base/sha256.ts";
 import type { OpenFile } from "../base/storage.ts";
-import { AheadPieces, type AheadWaiting, type TakenPiece } from "./ahead.ts";
+import { AheadPieces, type AheadWaiting } from "./ahead.ts";
 import type { PieceNotes } from "./piece-notes.ts";
 import { PrefixProofs } from "./prefix-proofs.ts";
 import type { PrefixProof } from "./records.ts";
@@ -74,6 +74,8 @@ export class Unfinished {
   #savedBytes: number;
   #savedMs: number;
   readonly #ahead: AheadPieces | undefined;
+  readonly #reads = new Set<Promise<unknown>>();
+  #closing = false;
   /** A piece that was taken, and that the file has at `position`. */
   #onDisk: { readonly bytes: Buffer; readonly position: number } | undefined;
 
@@ -149,7 +151,8 @@ export class Unfinished {
    * undefined: it is not here any more. Never rejects.
    */
   async takePiece(piece: number): Promise<Buffer | undefined> {
-    const taken: TakenPiece | undefined = await this.#ahead?.take(piece).catch(() => undefined);
+    if (this.#ahead === undefined || this.#closing) return undefined;
+    const taken = await this.#whileOpen(this.#ahead.take(piece)).catch(() => undefined);
     if (taken?.onDisk === true) {
       this.#onDisk = { bytes: taken.bytes, position: piece * limits.pieceBytes };
     }
@@ -157,8 +160,9 @@ export class Unfinished {
   }
 
   /** Bytes of kept pieces → how many; 0: they are not here. Rejects STORAGE. */
-  async readAhead(into: Uint8Array, position: number): Promise<number> {
-    return (await this.#ahead?.read(into, position)) ?? 0;
+  readAhead(into: Uint8Array, position: number): Promise<number> {
+    if (this.#ahead === undefined || this.#closing) return Promise.resolve(0);
+    return this.#whileOpen(this.#ahead.read(into, position));
   }
 
   /** Contiguous bytes received, all hashed; the last of them may wait for the disk. */
@@ -199,9 +203,10 @@ export class Unfinished {
     return this.#queue.flushed();
   }
 
-  /** Reads from the written prefix → how many bytes. Rejects STORAGE. */
+  /** Reads from the written prefix → how many bytes; 0 also when it is closed. Rejects STORAGE. */
   read(into: Uint8Array, position: number): Promise<number> {
-    return this.#queue.read(into, position);
+    if (this.#closing) return Promise.resolve(0);
+    return this.#whileOpen(this.#queue.read(into, position));
   }
 
   /** Of all held bytes; nothing can be appended afterwards. */
@@ -299,7 +304,9 @@ export class Unfinished {
 
   async #end(how: "suspended" | "discarded" | "released"): Promise<void> {
     this.#onDisk = undefined;
+    this.#closing = true;
     try {
+      await Promise.allSettled(this.#reads);
       try {
         await this.#ahead?.close();
       } finally {
@@ -309,6 +316,14 @@ export class Unfinished {
       await this.#host.ended(this, how);
       this.#claim.end();
     }
+  }
+
+  /** Peers read whenever they like: the file is not closed under them. */
+  #whileOpen<T>(read: Promise<T>): Promise<T> {
+    this.#reads.add(read);
+    const end = (): void => void this.#reads.delete(read);
+    read.then(end, end);
+    return read;
   }
 
   /** Whether the file has this chunk at its place: it is of a piece that was taken from there. */

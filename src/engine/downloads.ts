@@ -14,6 +14,7 @@ import { second } from "../base/units.ts";
 import type { Store } from "../cache/store.ts";
 import type { Unfinished } from "../cache/unfinished.ts";
 import type { Documents } from "./documents.ts";
+import { FileSourceBook } from "./file-sources.ts";
 import { Download } from "./download.ts";
 import { scopeOf } from "./download-plan.ts";
 import type { DownloadHooks, DownloadSink, Head, Outcome } from "./download-plan.ts";
@@ -77,32 +78,17 @@ export interface DownloadSnapshot {
   readonly waiters: number;
 }
 
-/** Who gave the bytes of one file. */
-export interface FileSources {
-  readonly name: string;
-  readonly sha256: Sha256;
-  /** Milliseconds since 1970. */
-  readonly atMs: number;
-  readonly mirrorBytes: number;
-  readonly peers: readonly { readonly peer: string; readonly bytes: number }[];
-  /** Pieces that were not what they should have been. */
-  readonly refused: number;
-  /** Why peers were given up. */
-  readonly dropped: Readonly<Record<string, string>>;
-  /** Until the first piece of a peer; undefined: none came. */
-  readonly firstPeerMs: number | undefined;
-}
-
 export class Downloads {
+  readonly sources: FileSourceBook;
   readonly #components: DownloadsComponents;
   readonly #running = new Map<string, Promise<Running | undefined>>();
   readonly #live = new Set<Running>();
   readonly #ends = new Set<Promise<void>>();
-  readonly #sources: FileSources[] = [];
   #closed = false;
 
   constructor(components: DownloadsComponents) {
     this.#components = components;
+    this.sources = new FileSourceBook(components);
   }
 
   snapshot(): readonly DownloadSnapshot[] {
@@ -112,11 +98,6 @@ export class Downloads {
       sizeBytes: download.sizeBytes,
       waiters: download.waiters,
     }));
-  }
-
-  /** Of the last files, the newest last. */
-  sources(): readonly FileSources[] {
-    return this.#sources;
   }
 
   /** The download of this digest, if it runs. */
@@ -295,11 +276,17 @@ export class Downloads {
   #hooks(wanted: Wanted, unfinished: Unfinished | undefined): DownloadHooks {
     const { archive, store, suspects, counters, log, swarm } = this.#components;
     let session: SwarmSession | undefined;
+    let streamedBytes = 0;
+    let streamedInSwarm = 0;
     return {
       onSwarmEnd: (ended) => {
         session = ended;
+        streamedInSwarm = streamedBytes;
       },
-      onReceived: (bytes) => counters.add("engine.bytes.fromMirror", bytes),
+      onReceived: (bytes) => {
+        streamedBytes += bytes;
+        counters.add("engine.bytes.fromMirror", bytes);
+      },
       onMismatch: (digest) => {
         const verdict = suspects.strike(wanted.name, digest);
         const record = session?.record();
@@ -318,7 +305,12 @@ export class Downloads {
           counters.add("engine.download.proven");
           const record = session?.record();
           swarm?.proven(sha256, record);
-          this.#noteSources(wanted.name, sha256, session);
+          // Single pieces are no part of the stream.
+          const mirrorBytes =
+            session === undefined
+              ? streamedBytes
+              : session.mirrorBytes + streamedBytes - streamedInSwarm;
+          this.sources.brought({ name: wanted.name, sha256 }, mirrorBytes, session);
           unfinished?.commit(
             wanted.expectations.map((expectation) => expectation.sha256),
             {
@@ -339,28 +331,6 @@ export class Downloads {
         }
       },
     };
-  }
-
-  /** Where the bytes of a proven file came from, for the log and the status. */
-  #noteSources(name: FileName, sha256: Sha256, session: SwarmSession | undefined): void {
-    if (session === undefined) return;
-    const { log, clock } = this.#components;
-    const { bytes, refused, dropped } = session.record();
-    const peers = [...bytes].sort((a, b) => b[1] - a[1]);
-    const source = {
-      ...{ name, sha256, atMs: clock.wallMs(), mirrorBytes: session.mirrorBytes },
-      peers: peers.map(([peer, count]) => ({ peer, bytes: count })),
-      ...{ refused: refused.length, dropped: Object.fromEntries(dropped) },
-      firstPeerMs: session.firstPeerMs,
-    };
-    this.#sources.push(source);
-    if (this.#sources.length > limits.rememberedSources) this.#sources.shift();
-    if (peers.length === 0) return;
-    log.info("peers.gave", {
-      ...{ name, fromMirror: session.mirrorBytes, refused: refused.length },
-      fromPeers: peers.reduce((sum, [, count]) => sum + count, 0),
-      peers: peers.map(([peer, count]) => `${peer}=${count}`).join(" "),
-    });
   }
 
   #learnDocument(wanted: Wanted, head: Head, bytes: Buffer): void {

@@ -209,7 +209,9 @@ export class Engine {
       handle.close().catch(() => undefined);
       return { ...answer, body: undefined };
     }
-    return { ...answer, body: new FileBody(handle, part.start, part.end ?? file.sizeBytes) };
+    const end = part.end ?? file.sizeBytes;
+    this.#downloads.sources.fromCache(name, file.sha256, end - part.start);
+    return { ...answer, body: new FileBody(handle, part.start, end) };
   }
 
   /** A client that may hold a wrong beginning gets the whole. */

@@ -188,7 +188,14 @@ export class PeerAnswers {
     const have = share?.have ?? PieceMap.full(shapeOf(sizeBytes).pieces);
     const sampling = { more: share?.peers() ?? [], most: wireBounds.swarmPeers };
     const peers = this.#askers.sample(sha256, { ...ask.who, self }, sampling);
-    return { sizeBytes, have, fetching: share?.fetching, hearsay: share?.hearsay, peers };
+    return {
+      sizeBytes,
+      have,
+      fetching: share?.fetching,
+      hearsay: share?.hearsay,
+      ticket: share?.ticket,
+      peers,
+    };
   }
 
   #whole({ who }: Ask, sha256: Sha256): StoredFile | undefined {

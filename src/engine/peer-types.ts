@@ -18,6 +18,8 @@ export interface SharedDownload {
   readonly fetching: PieceMap | undefined;
   /** Those that others said that they are fetching there. */
   readonly hearsay?: PieceMap | undefined;
+  /** Its number in the crowd; see swarm/mirror-turns.ts. */
+  readonly ticket?: number | undefined;
   readonly scope: "public" | "local" | "unknown";
   /** → how many bytes; 0: they are not there (any more). */
   read(into: Uint8Array, position: number): Promise<number>;

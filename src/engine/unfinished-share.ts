@@ -38,6 +38,10 @@ export class UnfinishedShare {
     return mapOf(transfer.fetching, transfer.shape.pieces);
   }
 
+  get ticket(): number {
+    return this.#session.transfer.ticket;
+  }
+
   /** What others told that they are fetching there. */
   get hearsay(): PieceMap | undefined {
     const { transfer } = this.#session;

@@ -36,7 +36,6 @@ export interface MirrorView {
 
 export class MirrorUse {
   readonly #policy: TransferPolicy;
-  readonly #random: Random;
   readonly #startedMs: number;
   readonly #patienceMs: number;
   readonly meter = new Meter();
@@ -44,8 +43,7 @@ export class MirrorUse {
   #bestRate: number | undefined;
   #streaming = false;
   #streamedFrom = 0;
-  #licensed = false;
-  #drawAtMs: number;
+  readonly #piecesFromMs: number;
   #progressMs: number;
   #position: number;
   readonly #starvedMs: number;
@@ -65,13 +63,12 @@ export class MirrorUse {
   ) {
     this.#bestRate = start.knownRate;
     this.#policy = policy;
-    this.#random = random;
     this.#startedMs = start.nowMs;
     this.#progressMs = start.nowMs;
     this.#position = start.position;
     this.#patienceMs = start.patienceMs;
     this.#usable = start.usable;
-    this.#drawAtMs = start.nowMs + policy.drawMs * (0.5 + random.next());
+    this.#piecesFromMs = start.nowMs + policy.crowdMs;
     // Readers of one crowd shall not all lose patience at once.
     this.#starvedMs = policy.crowdStarvedMs * (1 + random.next());
   }
@@ -130,19 +127,9 @@ export class MirrorUse {
     return true;
   }
 
-  /**
-   * Whether single pieces may be asked of it: in a crowd, by the draw. `others`: members that are
-   * seen to ask it now: as long as these are enough, nobody else does. The first draw is late, so that
-   * those who begin together know of each other.
-   */
-  mayAskPieces(nowMs: number, crowd: number, others: number): boolean {
-    if (!this.#usable || crowd <= this.#policy.crowd) return false;
-    if (nowMs >= this.#drawAtMs) {
-      const free = others < this.#policy.crowd;
-      this.#licensed = free && this.#random.next() < this.#policy.crowd / crowd;
-      this.#drawAtMs = nowMs + this.#policy.drawMs * (0.5 + this.#random.next());
-    }
-    return this.#licensed;
+  /** Whether the crowd has had time to be known: those who begin together see few at first. */
+  mayAskPieces(nowMs: number): boolean {
+    return this.#usable && nowMs >= this.#piecesFromMs;
   }
 
   #wanted(view: MirrorView): boolean {

@@ -79,7 +79,7 @@ export class PeerBook {
   /** It has answered the question for its state. */
   answered(
     peer: Peer,
-    { have, fetching, hearsay }: PeerState,
+    { have, fetching, hearsay, ticket }: PeerState,
     { load, nowMs }: { readonly load: Load | undefined; readonly nowMs: number },
   ): void {
     peer.asking = false;
@@ -90,6 +90,7 @@ export class PeerBook {
     peer.load = load ?? peer.load;
     peer.fetching = fetching;
     peer.hearsay = hearsay;
+    peer.ticket = ticket;
     peer.stateMs = nowMs;
     peer.failures = 0;
     if (!peer.dropped) this.#setHave(peer, have.whole ? "whole" : have);
@@ -225,6 +226,17 @@ export class PeerBook {
       if (nowMs - answeredMs <= policy.memberMs && (info.near || keptPieces > 0)) members++;
     }
     return Math.min(policy.largestCrowd, members);
+  }
+
+  /** The numbers of the other members, as far as they are known. */
+  tickets(nowMs: number): number[] {
+    const { memberMs } = this.#parts.policy;
+    const tickets: number[] = [];
+    for (const { ticket, have, answeredMs = -Infinity } of this.#live) {
+      if (ticket === undefined || have === "whole" || nowMs - answeredMs > memberMs) continue;
+      tickets.push(ticket);
+    }
+    return tickets;
   }
 
   /** Pieces that members are getting from the mirror, as they or others told lately. */

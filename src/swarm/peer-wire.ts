@@ -64,8 +64,10 @@ export function parseHave(text: string | undefined, pieces: number): PieceMap | 
 }
 
 /** At most `wireBounds.swarmBytes`, for files of up to 128 GiB. */
-export function encodeSwarm({ sizeBytes, have, fetching, hearsay, peers }: PeerState): Uint8Array {
+export function encodeSwarm(state: PeerState): Uint8Array {
+  const { sizeBytes, have, fetching, hearsay, ticket, peers } = state;
   const dict = new Map<string, BencodeValue>([["s", sizeBytes]]);
+  if (ticket !== undefined) dict.set("r", ticket);
   if (!have.whole) dict.set("b", have.bytes);
   if (fetching !== undefined && fetching.count > 0) dict.set("f", fetching.bytes);
   if (hearsay !== undefined && hearsay.count > 0) dict.set("g", hearsay.bytes);
@@ -92,7 +94,10 @@ export function parseSwarm(bytes: Uint8Array): PeerState | undefined {
   const hearsay = dict.has("g") ? mapIn(dict.get("g"), pieces) : undefined;
   if (dict.has("g") && hearsay === undefined) return undefined;
   const peers = endpointsIn(dict.get("p"));
-  return peers === undefined ? undefined : { sizeBytes, have, fetching, hearsay, peers };
+  const ticket = dict.get("r");
+  const counts = ticket === undefined || isTicket(ticket);
+  if (peers === undefined || !counts) return undefined;
+  return { sizeBytes, have, fetching, hearsay, ticket, peers };
 }
 
 /** Hashes one after another → digits; undefined: not so many. */
@@ -141,6 +146,10 @@ export function parseHoldings(bytes: Uint8Array, count: number): readonly Holdin
     holdings.push({ have, local: (byte & localBit) !== 0 });
   }
   return holdings;
+}
+
+function isTicket(value: BencodeValue): value is number {
+  return typeof value === "number" && value >= 0 && value < 2 ** 32;
 }
 
 function mapIn(value: BencodeValue | undefined, pieces: number): PieceMap | undefined {

@@ -16,6 +16,7 @@ export class Peer {
   fetching: PieceMap | undefined;
   /** What it has heard of others who do. */
   hearsay: PieceMap | undefined;
+  ticket: number | undefined;
   load: Load | undefined;
   /** Of a question and its answer. */
   rttMs = 0;

@@ -119,11 +119,11 @@ export class Picker {
   }
 
   /** Free pieces in order that no unfinished peer has, at most `count`, below `limit`. */
-  unseen(count: number, limit: number, claimed: (piece: number) => boolean): number[] {
+  unseen(count: number, limit: number): number[] {
     const found: number[] = [];
     let piece = this.next;
     while (found.length < count && piece < limit) {
-      if (this.copies(piece) === 0 && this.isFree(piece) && !claimed(piece)) found.push(piece);
+      if (this.copies(piece) === 0 && this.isFree(piece)) found.push(piece);
       piece = this.held.firstMissing(piece + 1);
     }
     return found;

@@ -51,9 +51,9 @@ export interface TransferPolicy {
   readonly crowd: number;
   /** Nobody is talked into a larger crowd than this. */
   readonly largestCrowd: number;
-  /** How often the right to go to the mirror is drawn anew, and by how much the pause varies. */
-  readonly drawMs: number;
-  /** So many of the first pieces that nobody has may be asked of the mirror. */
+  /** Before that a crowd is not known well enough to share the mirror. */
+  readonly crowdMs: number;
+  /** So many of the first pieces that nobody has are got from the mirror, by as many members. */
   readonly mirrorWindow: number;
   /** Without a byte in order until then the mirror is asked: apt sees one within 250 ms. */
   readonly firstByteMs: number;
@@ -100,8 +100,8 @@ export const defaultPolicy: TransferPolicy = {
   duplicateShare: 0.02,
   crowd: 3,
   largestCrowd: 200,
-  drawMs: second,
-  mirrorWindow: 8,
+  crowdMs: second / 2,
+  mirrorWindow: 4,
   firstByteMs: 200,
   crowdStarvedMs: 3 * second,
   enoughShare: 0.95,

@@ -15,6 +15,7 @@ import type { Counters } from "../base/counters.ts";
 import type { Endpoint } from "../base/endpoint.ts";
 import type { Clock, Random } from "../base/ports.ts";
 import { Flight } from "./flight.ts";
+import { MirrorTurns } from "./mirror-turns.ts";
 import { MirrorUse } from "./mirror-use.ts";
 import { PeerBook } from "./peer-book.ts";
 import type { Peer } from "./peer.ts";
@@ -73,6 +74,7 @@ export class Transfer {
   readonly #lists: PieceLists;
   readonly #book: PeerBook;
   readonly #mirror: MirrorUse;
+  readonly #turns: MirrorTurns;
   readonly #deliveries = new Deliveries();
   readonly #flights = new Set<Flight>();
   readonly #startPosition: number;
@@ -108,6 +110,8 @@ export class Transfer {
     if (this.shape.pieces === 1) this.#lists.firstHand(0, plan.sha256);
     this.#decided = this.shape.pieces === 1;
     const { random, clock } = parts;
+    this.ticket = Math.floor(random.next() * 2 ** 32);
+    this.#turns = new MirrorTurns(this.ticket);
     this.#book = new PeerBook({ random, policy: this.#policy, picker: this.#picker });
     this.#ahead = plan.lookaheadPieces ?? Infinity;
     this.#keptMs = clock.monotonicMs();
@@ -176,6 +180,9 @@ export class Transfer {
       if (flight.source === mirrorSource) pieces.push(flight.piece);
     return pieces;
   }
+
+  /** Our number in the crowd; see mirror-turns.ts. */
+  readonly ticket: number;
 
   /** What others told that they are fetching there. */
   get hearsay(): ReadonlySet<number> {
@@ -827,23 +834,20 @@ export class Transfer {
       atBoundary: this.#position % pieceLength(this.shape, 0) < this.#policy.tasteBytes,
     };
     this.#setStream(this.#mirror.decide(view));
-    if (crowd > this.#policy.crowd && !this.#streamWanted) this.#askMirrorForPiece(crowd, nowMs);
+    if (crowd > this.#policy.crowd && !this.#streamWanted) this.#askMirrorForPiece(nowMs);
   }
 
   /** In a crowd: the piece that a starving reader needs, or one that nobody has, if it may. */
-  #askMirrorForPiece(crowd: number, nowMs: number): void {
+  #askMirrorForPiece(nowMs: number): void {
     if (nowMs < this.#mirrorRestUntilMs || this.fetching.length > 0) return;
-    const claims = this.#book.atMirror(nowMs);
-    const claimed = (piece: number): boolean => claims.has(piece);
+    const claimed = this.#book.atMirror(nowMs);
+    const some = this.#picker.unseen(this.#policy.mirrorWindow, this.#limit);
     let piece: number | undefined;
     if (this.#plan.sequential && this.#mirror.starves(nowMs, this.#keptPieces)) {
       // Somebody else may be getting it: then it will be here in a moment.
-      if (!claimed(this.#picker.next)) piece = this.#picker.next;
-    } else if (this.#mirror.mayAskPieces(nowMs, crowd, claims.size)) {
-      const some = this.#picker.unseen(this.#policy.mirrorWindow, this.#limit, claimed);
-      // The first of them everybody needs first; with others now and then, two seldom ask for one.
-      const draw = Math.max(0, 2 * this.#parts.random.next() - 1);
-      piece = some[Math.floor(some.length * draw)];
+      if (!claimed.has(this.#picker.next)) piece = this.#picker.next;
+    } else if (this.#mirror.mayAskPieces(nowMs)) {
+      piece = this.#turns.mine(some, this.#book.tickets(nowMs), { nowMs, claimed });
     }
     if (piece === undefined) return;
     this.#parts.counters.add("swarm.mirror.pieces");

@@ -20,6 +20,8 @@ export interface PeerState {
   readonly fetching: PieceMap | undefined;
   /** What others told it that they are fetching there. */
   readonly hearsay?: PieceMap | undefined;
+  /** Its random number in the crowd, 32 bits; undefined: it is no member. See mirror-turns.ts. */
+  readonly ticket?: number | undefined;
   /** Others that have, or want, the file. */
   readonly peers: readonly Endpoint[];
 }

@@ -219,6 +219,7 @@ export class Uploads {
     const hearsay = transfer === undefined ? undefined : map(transfer.hearsay);
     const state = {
       ...{ sizeBytes: shape.sizeBytes, have: this.#member.have.copy(), fetching, hearsay },
+      ticket: transfer?.ticket,
       peers: this.#sample(asker),
     };
     const load = this.load();

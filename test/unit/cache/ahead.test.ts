@@ -118,6 +118,38 @@ describe("Unfinished, pieces before their turn", () => {
     assert.equal(world.files.openHandles, 0);
   });
 
+  it("are not closed under who reads them", async () => {
+    const world = new World();
+    const create = world.files.create.bind(world.files);
+    let [reading, most] = [0, 0];
+    world.files.create = async (path) => {
+      const handle = await create(path);
+      const read = async (into: Uint8Array, position: number): Promise<number> => {
+        reading += 1;
+        most = Math.max(most, reading);
+        await tick();
+        reading -= 1;
+        return handle.read(into, position);
+      };
+      const close = (): Promise<void> => {
+        assert.equal(reading, 0, "closed while it was read");
+        return handle.close();
+      };
+      return path === partPath ? { ...handle, read, close } : handle;
+    };
+    const store = await world.open();
+    const file = await begin(world, store);
+    file.append(Buffer.from(pieceOf(one, 0)));
+    await put(file, 2);
+    const [first, third] = [Buffer.alloc(piece), Buffer.alloc(piece)];
+    const reads = Promise.all([file.read(first, 0), file.readAhead(third, 2 * piece)]);
+    await world.finish(file.suspend());
+    assert.deepEqual([await reads, most], [[piece, piece], 2]);
+    assert.deepEqual([first, third], [pieceOf(one, 0), pieceOf(one, 2)]);
+    assert.equal(await file.read(first, 0), 0);
+    assert.equal(await file.takePiece(2), undefined);
+  });
+
   it("are taken from memory while they wait for the disk", async () => {
     const world = new World();
     const store = await world.open();
