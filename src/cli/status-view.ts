@@ -2,6 +2,7 @@
 import { dhtLines } from "./dht-view.ts";
 import { items, number, record, text, texts } from "./facts.ts";
 import { releaseLines } from "./release-view.ts";
+import { sourceLines, swarmLines } from "./swarm-view.ts";
 import {
   bytesText,
   columns,
@@ -26,9 +27,11 @@ export function statusView(snapshot: unknown): string {
       ].filter(([, value]) => value !== ""),
     ),
     ...section("Traffic", trafficLines(record(facts["bytes"]))),
+    ...section("Peers", swarmLines(facts["swarm"])),
     ...section("Distributed hash table", dhtLines(facts["dht"])),
     ...section("Releases", releaseLines(record(facts["archive"])["releases"])),
     ...section("Downloads", downloadLines(facts["downloads"])),
+    ...section("Last files", sourceLines(facts["swarm"])),
   ];
   return `${lines.map(visible).join("\n")}\n`;
 }
@@ -68,6 +71,7 @@ function catalogueText(archive: Readonly<Record<string, unknown>>): string {
 function trafficLines(bytes: Readonly<Record<string, unknown>>): string[] {
   const parts = {
     fromCache: "from the cache",
+    fromPeers: "from peers",
     fromMirror: "from mirrors",
     passedThrough: "passed through",
   };
@@ -77,11 +81,13 @@ function trafficLines(bytes: Readonly<Record<string, unknown>>): string[] {
   }));
   const total = counted.reduce((sum, { value }) => sum + value, 0);
   const served = number(bytes["toClients"]) ?? 0;
-  if (total === 0 && served === 0) return [];
+  const uploaded = number(bytes["uploaded"]) ?? 0;
+  if (total === 0 && served === 0 && uploaded === 0) return [];
   return columns(
     [
       ...counted.map(({ title, value }) => [title, bytesText(value), percentText(value, total)]),
       ["to clients", bytesText(served), ""],
+      ["to peers", bytesText(uploaded), ""],
     ],
     [1, 2],
   );

@@ -7,6 +7,7 @@ import type { Counters } from "../base/counters.ts";
 import { endpoint, familyOf, scopeOf } from "../base/endpoint.ts";
 import { errorText } from "../base/errors.ts";
 import type { Clock, Hashes, Log } from "../base/ports.ts";
+import type { Sha256 } from "../base/sha256.ts";
 import type { KeyValue } from "../base/storage.ts";
 import { minute } from "../base/units.ts";
 import { version } from "../base/version.ts";
@@ -29,6 +30,7 @@ import { secureRandom } from "../io/secure-random.ts";
 import { Bans, type Ban } from "../swarm/bans.ts";
 import { Patience } from "../swarm/patience.ts";
 import { UploadGate, type UploadLimits } from "../swarm/upload-gate.ts";
+import type { SwarmSources } from "../status/swarm-report.ts";
 import { nearTest } from "./near.ts";
 
 export interface DaemonPeersParts {
@@ -59,6 +61,7 @@ export class DaemonPeers {
   readonly #parts: DaemonPeersParts;
   readonly #config: Config;
   readonly #allowance: UploadAllowance;
+  #downloads: Downloads | undefined;
   #tcpPort: number | undefined;
   #cancelResolve: () => void = () => undefined;
   #closed = false;
@@ -74,6 +77,12 @@ export class DaemonPeers {
       {
         ...{ ...io, store, listed: (digests) => archive.listed(digests) },
         listing: () => JSON.stringify(archive.size()),
+        download: (sha256) => {
+          const found = this.#underWay(sha256);
+          return found === undefined
+            ? undefined
+            : { byHand: found.byHand, scope: found.share.scope };
+        },
       },
       { share, leastBytes },
     );
@@ -127,23 +136,47 @@ export class DaemonPeers {
   serve(downloads: Downloads): PeerAnswers {
     const { store, clock, hashes, counters } = this.#parts;
     const { sharing, isNear } = this;
-    const parts = { hashes, isNear };
+    this.#downloads = downloads;
     return new PeerAnswers(
       {
         ...{ store, clock, hashes, counters, isNear, random: secureRandom, shared: sharing },
         pieceHashes: (sha256) => store.pieceHashes(sha256),
         unfinished: (sha256) => {
-          const running = downloads.find(sha256);
-          const session = running?.download.session;
-          if (running === undefined || session === undefined) return undefined;
-          if (!sharing.mayGiveUnfinished(sha256, running.byHand)) return undefined;
-          return new UnfinishedShare(parts, running.download, session);
+          const found = this.#underWay(sha256);
+          if (found === undefined) return undefined;
+          return sharing.mayGiveUnfinished(sha256, found.byHand) ? found.share : undefined;
         },
         gate: new UploadGate(clock, this.#uploadLimits(), this.#allowance),
         heard: (endpoint) => this.neighbours.learn(endpoint),
       },
       { enabled: this.enabled, nearOnly: this.#config.dht.network === "lan" },
     );
+  }
+
+  /** For the status; `answers` and `downloads` are those of `serve`. */
+  report(answers: PeerAnswers, downloads: Downloads): SwarmSources {
+    return {
+      enabled: this.enabled,
+      files: () => downloads.sources.files(),
+      givers: () => downloads.sources.peers(),
+      takers: () => answers.uploads.peers(),
+      neighbours: () => this.neighbours.status(),
+      bans: () => this.bans.list(),
+      monthBytes: () => this.#allowance.usedBytes,
+    };
+  }
+
+  #underWay(
+    sha256: Sha256,
+  ): { readonly byHand: boolean; readonly share: UnfinishedShare } | undefined {
+    const running = this.#downloads?.find(sha256);
+    const session = running?.download.session;
+    if (running === undefined || session === undefined) return undefined;
+    const parts = { hashes: this.#parts.hashes, isNear: this.isNear };
+    return {
+      byHand: running.byHand,
+      share: new UnfinishedShare(parts, running.download, session),
+    };
   }
 
   #uploadLimits(): UploadLimits {

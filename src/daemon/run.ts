@@ -126,15 +126,16 @@ class Daemon {
     const heard = (address: string, tcpPort: number): void => peers.heard(address, tcpPort);
     const dht = new DaemonDht({ ...common, files: { sharing, heard } }, this.#config);
     this.#undo.push(() => dht.close());
+    const answers = peers.serve(engine.transfers);
     let listening: readonly string[] = [];
     const status = (): Promise<Snapshot> =>
       snapshot({
         ...{ engine, store, archive, counters: this.#counters, clock: systemClock, version },
+        swarm: peers.report(answers, engine.transfers),
         listening: () => listening,
         dht: () => dht.report(),
         process: this.#processFacts,
       });
-    const answers = peers.serve(engine.transfers);
     const components = {
       ...{ peers: answers, engine, counters: this.#counters, clock: systemClock, log: this.#log },
       access: new Access(this.#config.proxy),

@@ -161,12 +161,16 @@ export class DhtService {
     return taken.every(Boolean) ? "published" : "tooMany";
   }
 
-  /** Publishes the hashes of a file's pieces under a key of their own; it stays until it is renewed no more. */
+  /** Publishes the hashes of a file's pieces under a key of their own (pieceListKey). */
   publishPieces(list: PieceList): void {
     if (this.#settings.share === "none") return;
     const key = pieceListKey(this.#with.hashes, list);
     const bytes = encodePieceList(list);
     for (const family of this.families) family.publish(key, bytes);
+  }
+
+  withdrawPieces(key: NodeId): void {
+    for (const family of this.families) family.withdraw(key);
   }
 
   /** The list that is stored under this key, if somebody has it; `done` is called once, later. */

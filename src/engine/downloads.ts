@@ -357,6 +357,9 @@ export class Downloads {
     const { running, wanted, unfinished } = work;
     const outcome = await running.download.run();
     const mine = this.#running.get(key);
+    const over = (): void => {
+      if (running.sha256 !== undefined) this.#components.swarm?.ended(running.sha256);
+    };
     const forget = (): void => {
       if (this.#running.get(key) === mine) this.#running.delete(key);
     };
@@ -367,13 +370,15 @@ export class Downloads {
         forget();
         await running.download.left();
         await unfinished?.release();
+        // If it could not be stored, it is not here any more.
+        over();
         return;
       }
       const { usesSink } = running.download;
       if (outcome.kind === "unproven" && usesSink) await running.download.left();
       const beginning = outcome.kind === "failed" || !usesSink;
       // Whoever asks from now on must not find this one's file still open; so it ends first.
-      if (running.sha256 !== undefined) this.#components.swarm?.ended(running.sha256);
+      over();
       if (beginning && running.sha256 !== undefined) await unfinished?.suspend();
       else await unfinished?.discard();
       forget();

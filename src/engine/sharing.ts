@@ -7,33 +7,31 @@
  *   as soon as they have begun, so that a flash crowd finds itself.
  */
 import { errorText } from "../base/errors.ts";
-import type { Counters } from "../base/counters.ts";
 import { limits } from "../base/limits.ts";
-import type { Clock, Hashes, Log } from "../base/ports.ts";
+import type { Clock } from "../base/ports.ts";
 import type { Sha256 } from "../base/sha256.ts";
 import { hour, second } from "../base/units.ts";
+import type { Urgency } from "../cache/piece-hashes.ts";
 import type { Store } from "../cache/store.ts";
 import type { StoredFile } from "../cache/types.ts";
-import {
-  hashBytes,
-  mostInlinePieces,
-  mostListedPieces,
-  pieceListKey,
-  type FileValue,
-  type PieceSource,
-} from "../krpc/value.ts";
-import type { DhtService } from "./dht-service.ts";
 import type { Share, SharingStatus } from "./dht-status.ts";
+import { Publishing, type Announcer, type PublishingParts } from "./publishing.ts";
 
-export interface SharingParts {
+/** A download under way, as far as it matters here. */
+export interface DownloadView {
+  /** Somebody wanted it by its digest, listed or not. */
+  readonly byHand: boolean;
+  /** `unknown`: nobody has said yet where it comes from. */
+  readonly scope: "public" | "local" | "unknown";
+}
+
+export interface SharingParts extends PublishingParts {
   readonly store: Pick<Store, "list" | "find" | "watch" | "pieceHashes">;
   readonly listed: (digests: ReadonlySet<Sha256>) => ReadonlySet<Sha256>;
   /** Another text when indexes list other files than before. */
   readonly listing: () => string;
+  readonly download: (sha256: Sha256) => DownloadView | undefined;
   readonly clock: Clock;
-  readonly hashes: Hashes;
-  readonly counters: Counters;
-  readonly log: Log;
 }
 
 export interface SharingSettings {
@@ -42,11 +40,9 @@ export interface SharingSettings {
   readonly leastBytes: number;
 }
 
-type Announcer = Pick<DhtService, "publish" | "publishPieces" | "withdraw">;
-
 /** Changes that come within this time are looked at together. */
 const gatherMs = second / 4;
-/** A download that is over sooner is not announced. */
+/** A download that is over sooner is not announced; one of unknown origin is looked at again. */
 const announceAfterMs = second / 2;
 /** Other indexes list other files; looking costs a look through the store. */
 const listingMs = 15 * second;
@@ -59,11 +55,10 @@ export class Sharing {
   readonly #settings: SharingSettings;
   /** All that is shared, with near peers at least. */
   readonly #served = new Set<Sha256>();
-  /** What the DHT has been told. */
-  readonly #published = new Set<Sha256>();
+  readonly #publishing: Publishing;
+  /** Downloads of which the DHT will hear, or has; ends the waiting for that. */
   readonly #unfinished = new Map<Sha256, () => void>();
   #dirty = new Set<Sha256>();
-  #announcer: Announcer | undefined;
   #listing = "";
   #version = 0;
   #scannedMs = -Infinity;
@@ -76,6 +71,7 @@ export class Sharing {
   constructor(parts: SharingParts, settings: SharingSettings) {
     this.#parts = parts;
     this.#settings = settings;
+    this.#publishing = new Publishing(parts);
   }
 
   start(): void {
@@ -91,13 +87,14 @@ export class Sharing {
     this.#cancelDirty?.();
     for (const cancel of this.#unfinished.values()) cancel();
     await this.#working;
+    await this.#publishing.stop();
   }
 
   /** From now on the DHT is told; undefined: not any more. */
   announceTo(announcer: Announcer | undefined): void {
-    this.#announcer = announcer;
-    this.#published.clear();
-    if (announcer !== undefined) for (const sha256 of this.#served) this.#changed(sha256);
+    if (this.#settings.share === "none") return;
+    this.#publishing.announceTo(announcer);
+    if (announcer !== undefined) this.#work(() => this.#scan());
   }
 
   status(): SharingStatus {
@@ -122,19 +119,11 @@ export class Sharing {
     return share === "all" || byHand || this.#parts.listed(new Set([sha256])).size > 0;
   }
 
-  /** A download has begun: others who want the file shall know. */
+  /** A download has begun: others who want the file shall know, if they may have it. */
   unfinished(sha256: Sha256, sizeBytes: number): void {
     if (this.#settings.share === "none" || sizeBytes < this.#settings.leastBytes) return;
-    if (this.#unfinished.size >= limits.announcedDownloads) return;
-    const cancel = this.#parts.clock.after(announceAfterMs, () => {
-      if (this.#parts.store.find(sha256) !== undefined) return;
-      this.#parts.counters.add("share.unfinished");
-      this.#announcer?.publish(sha256, {
-        ...{ state: { kind: "unfinished", eighths: 0 }, pieces: { kind: "none" } },
-        privateAddresses: [],
-      });
-    });
-    this.#unfinished.set(sha256, cancel);
+    if (this.#unfinished.size >= limits.announcedDownloads || this.#unfinished.has(sha256)) return;
+    this.#unfinished.set(sha256, this.#announceLater(sha256));
   }
 
   /** It is over, well or not. */
@@ -143,7 +132,19 @@ export class Sharing {
     if (cancel === undefined) return;
     cancel();
     this.#unfinished.delete(sha256);
-    if (this.#parts.store.find(sha256) === undefined) this.#announcer?.withdraw(sha256);
+    if (this.#parts.store.find(sha256) === undefined) this.#publishing.withdraw(sha256);
+  }
+
+  #announceLater(sha256: Sha256): () => void {
+    return this.#parts.clock.after(announceAfterMs, () => {
+      const download = this.#parts.download(sha256);
+      if (download === undefined || this.#parts.store.find(sha256) !== undefined) return;
+      const { scope, byHand } = download;
+      if (scope === "unknown") this.#unfinished.set(sha256, this.#announceLater(sha256));
+      else if (scope === "public" && this.mayGiveUnfinished(sha256, byHand)) {
+        this.#publishing.unfinished(sha256);
+      }
+    });
   }
 
   #isShared(file: StoredFile): boolean {
@@ -176,7 +177,7 @@ export class Sharing {
   }
 
   /** One after the other; a failure is told and ends nothing. */
-  #work(what: () => Promise<void>): void {
+  #work(what: () => Promise<void> | void): void {
     this.#working = this.#working.then(what).catch((thrown: unknown) => {
       this.#parts.counters.add("share.failed");
       this.#scannedMs = -Infinity;
@@ -187,36 +188,38 @@ export class Sharing {
   async #scan(): Promise<void> {
     const { store, counters, clock } = this.#parts;
     counters.add("share.scans");
-    const gone = new Set([...this.#served, ...this.#published]);
+    const gone = new Set(this.#served);
     let batch: StoredFile[] = [];
     for await (const file of store.list()) {
       if (this.#stopped) return;
       gone.delete(file.sha256);
       batch.push(file);
       if (batch.length < batchFiles) continue;
-      await this.#reviewFiles(batch);
+      this.#reviewFiles(batch, "later");
       batch = [];
     }
-    await this.#reviewFiles(batch);
-    for (const sha256 of gone) this.#forget(sha256);
+    this.#reviewFiles(batch, "later");
+    // What has come meanwhile may not have been listed.
+    for (const sha256 of gone) if (store.find(sha256) === undefined) this.#forget(sha256);
     this.#scannedAtMs = clock.wallMs();
   }
 
-  async #review(digests: ReadonlySet<Sha256>): Promise<void> {
+  #review(digests: ReadonlySet<Sha256>): void {
     const files: StoredFile[] = [];
     for (const sha256 of digests) {
       const file = this.#parts.store.find(sha256);
       if (file === undefined) this.#forget(sha256);
       else files.push(file);
     }
-    await this.#reviewFiles(files);
+    this.#reviewFiles(files, "now");
   }
 
-  async #reviewFiles(files: readonly StoredFile[]): Promise<void> {
+  #reviewFiles(files: readonly StoredFile[], urgency: Urgency): void {
     const listed = this.#parts.listed(new Set(files.map(({ sha256 }) => sha256)));
     for (const file of files) {
-      if (this.#stopped) return;
       const { sha256, scope, sizeBytes } = file;
+      this.#unfinished.get(sha256)?.();
+      this.#unfinished.delete(sha256);
       const all = this.#settings.share === "all" || file.shared === true;
       if (!all && !listed.has(sha256)) {
         this.#forget(sha256);
@@ -227,42 +230,15 @@ export class Sharing {
         this.#version++;
         this.#parts.counters.add("share.served");
       }
-      this.#unfinished.delete(sha256);
-      if (scope === "public" && sizeBytes >= this.#settings.leastBytes) await this.#publish(file);
+      const told = scope === "public" && sizeBytes >= this.#settings.leastBytes;
+      if (told) this.#publishing.complete(file, urgency);
+      else this.#publishing.withdraw(sha256);
     }
-  }
-
-  async #publish({ sha256, sizeBytes }: StoredFile): Promise<void> {
-    const { counters } = this.#parts;
-    if (this.#announcer === undefined || this.#published.has(sha256)) return;
-    const pieces = await this.#pieces(sha256, sizeBytes);
-    if (pieces === undefined || this.#stopped) return;
-    const value: FileValue = { state: { kind: "complete" }, pieces, privateAddresses: [] };
-    if (this.#announcer.publish(sha256, value) !== "published") return;
-    this.#published.add(sha256);
-    counters.add("dht.share.published");
-  }
-
-  /** What a value says of the pieces; a longer list goes into the DHT by itself. */
-  async #pieces(sha256: Sha256, sizeBytes: number): Promise<PieceSource | undefined> {
-    const { store, hashes: sums } = this.#parts;
-    const count = Math.ceil(sizeBytes / limits.pieceBytes);
-    if (count <= 1) return { kind: "none" };
-    const bytes = await store.pieceHashes(sha256);
-    if (bytes === undefined) return undefined;
-    if (count > mostListedPieces) return { kind: "peer", digest: sums.of(bytes) };
-    const hashes = Array.from({ length: count }, (_, piece) =>
-      Uint8Array.from(bytes.subarray(piece * hashBytes, (piece + 1) * hashBytes)),
-    );
-    if (count <= mostInlinePieces) return { kind: "inline", hashes };
-    this.#announcer?.publishPieces({ hashes });
-    return { kind: "key", key: pieceListKey(sums, { hashes }) };
   }
 
   #forget(sha256: Sha256): void {
     if (this.#served.delete(sha256)) this.#version++;
-    if (!this.#published.delete(sha256)) return;
-    this.#parts.counters.add("dht.share.withdrawn");
-    this.#announcer?.withdraw(sha256);
+    // A download of it may be under way again, and have been told.
+    if (!this.#unfinished.has(sha256)) this.#publishing.withdraw(sha256);
   }
 }

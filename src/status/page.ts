@@ -2,6 +2,10 @@
 import { GiB, KiB, MiB } from "../base/units.ts";
 import type { DhtReport } from "../engine/dht-status.ts";
 import type { Snapshot } from "./snapshot.ts";
+import type { SwarmReport } from "./swarm-report.ts";
+
+/** Rows of a kind; the rest is for apt-p2p status --json. */
+const mostRows = 20;
 
 export function statusPage(shown: Snapshot): string {
   const { bytes, store, archive, downloads } = shown;
@@ -12,8 +16,10 @@ export function statusPage(shown: Snapshot): string {
     ["Known", `${archive.rows} files from ${archive.tables} indexes`],
     ["Sent to apt", size(bytes.toClients)],
     ["… from the cache", size(bytes.fromCache)],
+    ["Fetched from peers", size(bytes.fromPeers)],
     ["Fetched from mirrors", size(bytes.fromMirror)],
     ["Passed through unproven", size(bytes.passedThrough)],
+    ["Given to peers", size(bytes.uploaded)],
   ];
   const releases = archive.releases.map(({ name, trust }) => [name, trust] as [string, string]);
   const active = downloads.map(
@@ -27,7 +33,7 @@ export function statusPage(shown: Snapshot): string {
 <html lang="en"><head><meta charset="utf-8"><title>apt-p2p</title>
 <style>body{font:1em sans-serif;max-width:60em;margin:2em auto}th{text-align:left;padding-right:2em;font-weight:normal;color:#555}caption{text-align:left;font-weight:bold;padding:1em 0 .3em}</style>
 </head><body><h1>apt-p2p</h1>
-${table("This daemon", facts)}${table("Distributed hash table", dhtRows(shown.dht))}${table("Releases", releases)}${table("Downloads", active)}
+${table("This daemon", facts)}${table("Peers", swarmRows(shown.swarm))}${table("Distributed hash table", dhtRows(shown.dht))}${table("Releases", releases)}${table("Downloads", active)}${table("Last files", fileRows(shown.swarm))}
 </body></html>
 `;
 }
@@ -46,6 +52,46 @@ function dhtRows(dht: DhtReport): [string, string][] {
     ];
   });
   return [["Network", dht.network], ["UDP port", String(dht.udpPort)], ["Node", dht.id], ...rows];
+}
+
+function swarmRows(swarm: SwarmReport): [string, string][] {
+  if (swarm.state === "off") return [["State", "off"]];
+  const { received, uploaded, refused, lookups, neighbours, bans } = swarm;
+  const { dropped } = refused;
+  const reasons = Object.entries(dropped).map(([why, count]) => `${count} × ${why}`);
+  const first = lookups.firstMs === undefined ? "" : `, the first after ${lookups.firstMs} ms`;
+  return [
+    ["Neighbours", String(neighbours.length)],
+    ["Look-ups", `${lookups.asked}, ${lookups.found} of them found peers${first}`],
+    ["Pieces refused", `${refused.pieces}, ${size(refused.bytes)}`],
+    ["Given up", reasons.length === 0 ? "nobody" : reasons.join(", ")],
+    ["Beyond the own network in this month", size(uploaded.monthBytes)],
+    ...received.peers
+      .slice(0, mostRows)
+      .map(({ peer, bytes }): [string, string] => [`From ${peer}`, size(bytes)]),
+    ...uploaded.peers
+      .slice(0, mostRows)
+      .map(({ peer, bytes }): [string, string] => [`To ${peer}`, size(bytes)]),
+    ...bans
+      .slice(0, mostRows)
+      .map(({ who, why, untilMs }): [string, string] => [
+        `Banned ${who}`,
+        `${why}, until ${new Date(untilMs).toISOString()}`,
+      ]),
+  ];
+}
+
+function fileRows({ files }: SwarmReport): [string, string][] {
+  return files.slice(0, mostRows).map(({ name, cacheBytes, mirrorBytes, peers }) => {
+    const fromPeers = peers.reduce((sum, { bytes }) => sum + bytes, 0);
+    const parts: [string, number][] = [
+      ["cache", cacheBytes],
+      [peers.length === 1 ? "1 peer" : `${peers.length} peers`, fromPeers],
+      ["mirror", mirrorBytes],
+    ];
+    const told = parts.filter(([, bytes]) => bytes > 0);
+    return [name, told.map(([from, bytes]) => `${size(bytes)} from ${from}`).join(", ")];
+  });
 }
 
 function table(title: string, rows: readonly (readonly [string, string])[]): string {

@@ -5,6 +5,7 @@ import type { Clock } from "../base/ports.ts";
 import type { Store } from "../cache/store.ts";
 import type { DhtReport } from "../engine/dht-status.ts";
 import type { Engine } from "../engine/engine.ts";
+import { swarmReport, type SwarmReport, type SwarmSources } from "./swarm-report.ts";
 
 export interface BaseSources {
   readonly counters: Counters;
@@ -20,6 +21,7 @@ export interface SnapshotSources extends BaseSources {
   readonly engine: Engine;
   readonly store: Store;
   readonly archive: Archive;
+  readonly swarm: SwarmSources;
 }
 
 export interface ProcessFacts {
@@ -49,12 +51,16 @@ export interface Snapshot extends BaseSnapshot {
   readonly bytes: {
     /** To clients, from the store. */
     readonly fromCache: number;
+    /** Received from peers, and kept. */
+    readonly fromPeers: number;
     /** Received from mirrors. */
     readonly fromMirror: number;
     /** To clients, without proof. */
     readonly passedThrough: number;
     /** To clients, all together. */
     readonly toClients: number;
+    /** To peers. */
+    readonly uploaded: number;
   };
   readonly store: Awaited<ReturnType<Store["stats"]>>;
   readonly archive: {
@@ -63,6 +69,7 @@ export interface Snapshot extends BaseSnapshot {
     readonly rows: number;
   };
   readonly downloads: ReturnType<Engine["downloads"]>;
+  readonly swarm: SwarmReport;
 }
 
 export function baseSnapshot(sources: BaseSources): BaseSnapshot {
@@ -86,16 +93,20 @@ export async function snapshot(sources: SnapshotSources): Promise<Snapshot> {
   const values = base.counters;
   const sent = Object.entries(values).filter(([name]) => name.startsWith("proxy.bytes."));
   const toClients = sent.reduce((sum, [, bytes]) => sum + bytes, 0);
+  const swarm = swarmReport(sources.swarm, values);
   return {
     ...base,
     bytes: {
       fromCache: values["proxy.bytes.cache"] ?? 0,
+      fromPeers: swarm.received.bytes,
       fromMirror: values["engine.bytes.fromMirror"] ?? 0,
       passedThrough: values["proxy.bytes.unproven"] ?? 0,
       toClients,
+      uploaded: swarm.uploaded.nearBytes + swarm.uploaded.farBytes,
     },
     store: await store.stats(),
     archive: { releases: archive.releases(), ...archive.size() },
     downloads: engine.downloads(),
+    swarm,
   };
 }

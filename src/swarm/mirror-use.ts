@@ -127,6 +127,11 @@ export class MirrorUse {
     return true;
   }
 
+  /** Whether it has waited even for what another member said that it was getting. */
+  starvesLong(nowMs: number): boolean {
+    return nowMs - this.#progressMs >= this.#starvedMs + this.#policy.claimedMs;
+  }
+
   /** Whether the crowd has had time to be known: those who begin together see few at first. */
   mayAskPieces(nowMs: number): boolean {
     return this.#usable && nowMs >= this.#piecesFromMs;

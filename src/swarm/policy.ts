@@ -59,6 +59,8 @@ export interface TransferPolicy {
   readonly firstByteMs: number;
   /** In a crowd the reader's silence may last this long (and a random part more): apt waits 30 s. */
   readonly crowdStarvedMs: number;
+  /** So much longer it waits for what another member said that it is getting. */
+  readonly claimedMs: number;
   /** Of the mirror's rate, at which peers do without it. */
   readonly enoughShare: number;
   /** Slower peers than this do not do without a mirror of which nothing is known, bytes a second. */
@@ -91,7 +93,7 @@ export const defaultPolicy: TransferPolicy = {
   farRate: 1 * MiB,
   headPatienceMs: 5 * second,
   bodyPatienceMs: 2 * second,
-  restMs: 3 * second,
+  restMs: second / 2,
   busyRestMs: second / 2,
   listPatienceMs: 100,
   readRate: 200 * MiB,
@@ -103,7 +105,8 @@ export const defaultPolicy: TransferPolicy = {
   crowdMs: second / 2,
   mirrorWindow: 4,
   firstByteMs: 200,
-  crowdStarvedMs: 3 * second,
+  crowdStarvedMs: 2.5 * second,
+  claimedMs: 2 * second,
   enoughShare: 0.95,
   modestRate: 1 * MiB,
   tasteBytes: 16 * KiB,

@@ -586,7 +586,7 @@ export class Transfer {
     const never = peer.keptPieces === 0 && peer.answeredMs === undefined;
     if (failure.kind === "wrong") this.#drop(peer, "wrong");
     else if (peer.failures > (never ? 1 : 2)) this.#drop(peer, "broken");
-    else this.#rest(peer, this.#policy.restMs);
+    else this.#rest(peer, this.#policy.restMs * peer.failures);
   }
 
   #rest(peer: Peer, forMs: number | undefined): void {
@@ -844,8 +844,9 @@ export class Transfer {
     const some = this.#picker.unseen(this.#policy.mirrorWindow, this.#limit);
     let piece: number | undefined;
     if (this.#plan.sequential && this.#mirror.starves(nowMs, this.#keptPieces)) {
-      // Somebody else may be getting it: then it will be here in a moment.
-      if (!claimed.has(this.#picker.next)) piece = this.#picker.next;
+      // Somebody else may be getting it: then it will be here in a moment, but not much later.
+      const other = claimed.has(this.#picker.next) && !this.#mirror.starvesLong(nowMs);
+      if (!other) piece = this.#picker.next;
     } else if (this.#mirror.mayAskPieces(nowMs)) {
       piece = this.#turns.mine(some, this.#book.tickets(nowMs), { nowMs, claimed });
     }

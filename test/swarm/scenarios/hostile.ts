@@ -12,7 +12,7 @@ import type { LabMachine } from "../../kit/lab-machine.ts";
 import { node } from "../../kit/lab-mirror.ts";
 import type { NetLab, Place } from "../../kit/netlab.ts";
 import { undoable } from "../../kit/scratch.ts";
-import { openBed, sourcesOf } from "../bed.ts";
+import { openBed } from "../bed.ts";
 import type { Bed } from "../bed.ts";
 import type { BogusOptions } from "../bogus-values.ts";
 import { median } from "../figures.ts";
@@ -77,18 +77,14 @@ async function run(
     await machine.aptOk(["update"]);
     await machine.aptOk(["install", "--download-only", ...names]);
   }
-  await client.aptOk(["update"], "direct");
-  const direct =
-    (await client.aptOk(["install", "--download-only", ...names.slice(0, perInstall)], "direct"))
-      .milliseconds / 1000;
+  bed.lab.hostOf(bed.mirror.place).setLink({ upMbit: mirrorMbit });
+  const direct = await directSeconds(client, names);
   const places = await startLiars(bed, options.kinds ?? liarKinds);
   const bogus = await startBogusValues(bed, options.bogusValues);
-  bed.lab.hostOf(bed.mirror.place).setLink({ upMbit: mirrorMbit });
   const random = new SeededRandom(options.seed);
   const runs: Run[] = [];
   let peak = 0;
-  let fromPeers = 0;
-  let fromMirror = 0;
+  const costs: Cost[] = [];
   for (let life = 0; life < options.lives; life++) {
     const chosen = Array.from(
       { length: options.liars },
@@ -103,24 +99,29 @@ async function run(
     await delay(random.below(1000));
     const kinds = chosen.map((liar) => liar?.kind).join(", ");
     runs.push(...(await live(client, bed, { life, kinds, installs: options.installsPerLife })));
-    const sources = await sourcesOf(client);
-    fromPeers += sources.fromPeers;
-    fromMirror += sources.fromMirror;
+    const cost = costOf((await client.status()).counters);
+    costs.push(cost);
+    if (cost.refusedPieces + cost.refetches > 0) say(`life ${life} (${kinds}): ${told(cost)}`);
     peak = Math.max(peak, client.peakMemoryBytes());
   }
   const failed = runs.filter(({ trouble }) => trouble !== undefined);
   for (const { what, trouble } of failed) say(`FAILED ${what}:\n${trouble}`);
   const variant = `${Math.round(options.share * 100)} % liars`;
-  const seconds = runs.map((each) => each.seconds).sort((a, b) => a - b);
+  const installs = runs.filter(({ what }) => what.includes("install"));
+  const seconds = installs.map((each) => each.seconds).sort((a, b) => a - b);
   const asked = places.flatMap((liar) => Object.values(liar.asked())).reduce((a, b) => a + b, 0);
   const believed = places.filter((liar) => (liar.asked()["file"] ?? 0) > 0);
   for (const { kind, asked: got } of places) say(`${kind}: ${JSON.stringify(got())}`);
+  const fromPeers = costs.reduce((sum, each) => sum + each.fromPeers, 0);
+  const fromMirror = costs.reduce((sum, each) => sum + each.fromMirror, 0);
+  const most = (of: (cost: Cost) => number): number => Math.max(...costs.map(of));
+  const perLiar = 1 / options.liars;
   const honestPeak = Math.max(...honest.map((machine) => machine.peakMemoryBytes()));
   return [
     { variant, measure: "apt runs", unit: "runs", value: runs.length },
     { variant, measure: "runs that failed", unit: "runs", value: failed.length, atMost: 0 },
-    { variant, measure: "median run", unit: "s", value: median(seconds), direct },
-    { variant, measure: "slowest run", unit: "s", value: seconds.at(-1) ?? NaN },
+    { variant, measure: "median install", unit: "s", value: median(seconds), direct },
+    { variant, measure: "slowest install", unit: "s", value: seconds.at(-1) ?? NaN },
     {
       variant,
       measure: "bytes from peers",
@@ -134,6 +135,27 @@ async function run(
       unit: "kinds",
       value: believed.length,
     },
+    {
+      variant,
+      measure: "pieces refused in one life, for each liar, at most",
+      unit: "pieces",
+      value: most((cost) => cost.refusedPieces) * perLiar,
+      atMost: 1,
+    },
+    {
+      variant,
+      measure: "files fetched again in one life, for each liar, at most",
+      unit: "files",
+      value: most((cost) => cost.refetches) * perLiar,
+      atMost: 1,
+    },
+    {
+      variant,
+      measure: "bytes in vain, for each liar and life, on average",
+      unit: "pieces",
+      value:
+        (costs.reduce((sum, cost) => sum + cost.wastedBytes, 0) / costs.length / 524_288) * perLiar,
+    },
     { variant, measure: "values of peers that do not exist", unit: "values", value: bogus() },
     { variant, measure: "most memory of the client", unit: "MB", value: peak / 1e6, atMost: 250 },
     {
@@ -144,6 +166,46 @@ async function run(
       atMost: 250,
     },
   ];
+}
+
+/** What lies have cost a client in one life. */
+interface Cost {
+  readonly fromPeers: number;
+  readonly fromMirror: number;
+  readonly refusedPieces: number;
+  /** Whole files that were wrong. */
+  readonly refetches: number;
+  /** Refused, or asked for twice. */
+  readonly wastedBytes: number;
+  readonly banned: number;
+}
+
+function costOf(counters: Readonly<Record<string, number>>): Cost {
+  const of = (name: string): number => counters[name] ?? 0;
+  return {
+    ...{ fromPeers: of("engine.bytes.fromPeers"), fromMirror: of("engine.bytes.fromMirror") },
+    ...{ refusedPieces: of("swarm.pieces.refused"), refetches: of("swarm.mismatch") },
+    wastedBytes: of("swarm.bytes.refused") + of("swarm.bytes.duplicate"),
+    banned: of("swarm.banned"),
+  };
+}
+
+function told(cost: Cost): string {
+  return Object.entries(cost)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(", ");
+}
+
+/** Of an install past the daemon: the median of all that will be made. */
+async function directSeconds(client: LabMachine, names: readonly string[]): Promise<number> {
+  await client.aptOk(["update"], "direct");
+  const seconds: number[] = [];
+  for (let at = 0; at < names.length; at += perInstall) {
+    const some = names.slice(at, at + perInstall);
+    const run = await client.aptOk(["install", "--download-only", ...some], "direct");
+    seconds.push(run.milliseconds / 1000);
+  }
+  return median(seconds);
 }
 
 async function live(

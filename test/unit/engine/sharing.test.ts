@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { describe, it } from "mocha";
 import { Counters } from "../../../src/base/counters.ts";
 import type { Sha256 } from "../../../src/base/sha256.ts";
+import type { NodeId } from "../../../src/base/node-id.ts";
 import { hour, KiB, second } from "../../../src/base/units.ts";
+import type { Urgency } from "../../../src/cache/piece-hashes.ts";
 import type { StoredFile } from "../../../src/cache/types.ts";
 import type { Published } from "../../../src/engine/dht-service.ts";
 import type { Share } from "../../../src/engine/dht-status.ts";
-import { Sharing } from "../../../src/engine/sharing.ts";
+import { Sharing, type DownloadView } from "../../../src/engine/sharing.ts";
 import { nodeHashes } from "../../../src/io/node-hashes.ts";
 import type { FileValue, PieceList } from "../../../src/krpc/value.ts";
 import { pieceListKey } from "../../../src/krpc/value.ts";
@@ -22,8 +24,13 @@ class World {
   readonly files = new Map<Sha256, StoredFile>();
   readonly published = new Map<Sha256, FileValue>();
   readonly lists: PieceList[] = [];
+  readonly withdrawnLists: NodeId[] = [];
+  readonly downloads = new Map<Sha256, DownloadView>();
+  readonly asked: [Sha256, Urgency][] = [];
   readonly unlisted = new Set<Sha256>();
   listing = "";
+  /** How long it takes to hash. */
+  hashing = Promise.resolve();
   outcome: Published = "published";
   failing = false;
   changed: (sha256: Sha256) => void = () => undefined;
@@ -45,6 +52,7 @@ class World {
         ...{ clock, counters, hashes: nodeHashes, log: silentLog, store: this },
         listed: (digests) => new Set([...digests].filter((each) => !this.unlisted.has(each))),
         listing: () => this.listing,
+        download: (sha256) => this.downloads.get(sha256),
       },
       { share, leastBytes: 64 * KiB },
     );
@@ -56,6 +64,7 @@ class World {
       },
       publishPieces: (list) => void this.lists.push(list),
       withdraw: (sha256) => void this.published.delete(sha256),
+      withdrawPieces: (key) => void this.withdrawnLists.push(key),
     });
     return sharing;
   }
@@ -68,11 +77,11 @@ class World {
     this.changed = listener;
   }
 
-  pieceHashes(sha256: Sha256): Promise<Buffer | undefined> {
+  async pieceHashes(sha256: Sha256, urgency: Urgency = "now"): Promise<Buffer | undefined> {
+    this.asked.push([sha256, urgency]);
+    await this.hashing;
     const size = this.files.get(sha256)?.sizeBytes;
-    return Promise.resolve(
-      size === undefined ? size : Buffer.alloc(32 * Math.ceil(size / piece), 7),
-    );
+    return size === undefined ? size : Buffer.alloc(32 * Math.ceil(size / piece), 7);
   }
 
   async *list(): AsyncIterable<StoredFile> {
@@ -176,9 +185,62 @@ describe("Sharing", () => {
     assert.equal(world.clock.pendingTimers, 0);
   });
 
+  it("says what is here before its pieces are hashed, and tells new files first", async () => {
+    const world = new World();
+    let done: () => void = () => undefined;
+    world.hashing = new Promise((resolve) => (done = resolve));
+    for (const index of [1, 2, 3]) world.add(index, { sizeBytes: 2 * piece });
+    const sharing = world.start("fresh");
+    await world.pass(second);
+    world.add(4, { sizeBytes: 2 * piece });
+    await world.pass(second);
+    assert.deepEqual([...sharing.digests.all], [1, 2, 3, 4].map(sha));
+    assert.equal(world.published.size, 0);
+    world.files.delete(sha(2));
+    world.changed(sha(2));
+    await world.pass(second);
+    done();
+    await world.pass(second);
+    assert.deepEqual(world.asked, [
+      [sha(1), "later"],
+      [sha(4), "now"],
+      [sha(3), "later"],
+    ]);
+    assert.deepEqual([...world.published.keys()], [1, 4, 3].map(sha));
+    await sharing.stop();
+  });
+
+  it("takes back what went while it was hashed, and a list with its file", async () => {
+    const world = new World();
+    let done: () => void = () => undefined;
+    world.hashing = new Promise((resolve) => (done = resolve));
+    world.add(1, { sizeBytes: 5 * piece });
+    const sharing = world.start("fresh");
+    await world.pass(second);
+    world.unlisted.add(sha(1));
+    world.changed(sha(1));
+    await world.pass(second);
+    done();
+    await world.pass(second);
+    assert.equal(world.published.size, 0);
+    world.unlisted.clear();
+    world.changed(sha(1));
+    await world.pass(second);
+    assert.ok(world.published.has(sha(1)));
+    world.files.delete(sha(1));
+    world.changed(sha(1));
+    await world.pass(second);
+    assert.equal(world.published.size, 0);
+    assert.deepEqual(world.withdrawnLists, [pieceListKey(nodeHashes, world.lists[0]!)]);
+    await sharing.stop();
+  });
+
   it("tells of long downloads, until they are over", async () => {
     const world = new World();
     const sharing = world.start("fresh");
+    for (const index of [1, 2, 3]) {
+      world.downloads.set(sha(index), { byHand: false, scope: "public" });
+    }
     sharing.unfinished(sha(1), 10 * piece);
     sharing.unfinished(sha(2), 10 * piece);
     sharing.ended(sha(2));
@@ -192,11 +254,37 @@ describe("Sharing", () => {
     assert.deepEqual(world.published.get(sha(1))?.state, { kind: "complete" });
     sharing.unfinished(sha(3), 10 * piece);
     await world.pass(second);
+    assert.ok(world.published.has(sha(3)));
     sharing.ended(sha(3));
     assert.ok(!world.published.has(sha(3)), "it came to nothing");
+    assert.ok(sharing.mayGiveUnfinished(sha(4), false));
     world.unlisted.add(sha(4));
     assert.ok(!sharing.mayGiveUnfinished(sha(4), false));
     assert.ok(sharing.mayGiveUnfinished(sha(4), true));
+  });
+
+  it("tells of no download that is private, or that nobody may have", async () => {
+    const world = new World();
+    const sharing = world.start("fresh");
+    world.downloads.set(sha(1), { byHand: false, scope: "local" });
+    world.downloads.set(sha(2), { byHand: false, scope: "unknown" });
+    world.downloads.set(sha(3), { byHand: false, scope: "public" });
+    world.downloads.set(sha(4), { byHand: true, scope: "public" });
+    world.unlisted.add(sha(3));
+    world.unlisted.add(sha(4));
+    for (const index of [1, 2, 3, 4]) sharing.unfinished(sha(index), 10 * piece);
+    await world.pass(5 * second);
+    assert.deepEqual([...world.published.keys()], [sha(4)]);
+    // Its origin becomes known.
+    world.downloads.set(sha(2), { byHand: false, scope: "public" });
+    await world.pass(second);
+    assert.deepEqual([...world.published.keys()], [sha(4), sha(2)]);
+    // In the end the mirror said that it is private.
+    world.add(2, { sizeBytes: 10 * piece, scope: "local" });
+    await world.pass(second);
+    assert.deepEqual([...world.published.keys()], [sha(4)]);
+    await sharing.stop();
+    assert.equal(world.clock.pendingTimers, 0);
   });
 
   it("tries again what was too much, and after failures", async () => {

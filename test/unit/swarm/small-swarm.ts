@@ -45,10 +45,13 @@ export class SmallSwarm implements TransferPort {
   firstByteMs: number | undefined;
   #position: number;
   #streaming: (() => void) | undefined;
+  readonly #tickets = new Map<string, number>();
+  readonly #random: SeededRandom;
   #running = new Map<PieceRequest, { cancelled: boolean }>();
 
   constructor(plan: Partial<TransferPlan> & { sizeBytes: number }, seed = 1) {
     this.#position = plan.position ?? 0;
+    this.#random = new SeededRandom(seed + 1000);
     this.transfer = new Transfer(
       { clock: this.clock, random: new SeededRandom(seed), counters: this.counters, port: this },
       { sha256: trueDigest(0), mirror: true, patienceMs: 0, sequential: true, ...plan },
@@ -58,6 +61,7 @@ export class SmallSwarm implements TransferPort {
   add(index: number, peer: FakePeer): string {
     const at = endpoint(`192.0.2.${index}`, 9977);
     this.peers.set(at.text, peer);
+    this.#tickets.set(at.text, Math.floor(this.#random.next() * 2 ** 32));
     const state = peer.state ?? (peer.have === undefined ? "whole" : "unknown");
     this.transfer.addPeers([
       {
@@ -111,7 +115,7 @@ export class SmallSwarm implements TransferPort {
       const have = peer.have?.copy() ?? PieceMap.full(pieces);
       this.transfer.peerState(
         key,
-        { sizeBytes, have, fetching: undefined, peers: [] },
+        { sizeBytes, have, fetching: undefined, peers: [], ticket: this.#tickets.get(key) },
         { active: 0, queued: 0, slots: 8 },
       );
     });
