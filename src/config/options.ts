@@ -249,7 +249,7 @@ export const options = {
     }),
     upload_slots: option({
       kind: integer(1, 1024),
-      default: "16",
+      default: "8",
       help: "most uploads at once",
       text: "Twice as many wait for their turn; whoever comes then is told that this daemon is busy. A quarter of the slots is for the own network alone.",
     }),

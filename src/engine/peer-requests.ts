@@ -16,7 +16,7 @@ import {
 } from "../swarm/peer-wire.ts";
 import type { PieceList } from "../swarm/piece-lists.ts";
 import { pieceEnd, pieceStart, type Shape } from "../swarm/shape.ts";
-import type { Offer } from "../swarm/transfer.ts";
+import type { Offer } from "../swarm/transfer-plan.ts";
 import type { Failure, Load, PeerState, PieceRequest } from "../swarm/types.ts";
 import { PieceIntake, type WholePiece } from "./piece-intake.ts";
 import type { PeerHttpResponse, PeerPort } from "./ports.ts";

@@ -13,7 +13,8 @@ import { PieceMap } from "../swarm/piece-map.ts";
 import type { PieceList } from "../swarm/piece-lists.ts";
 import type { TransferPort } from "../swarm/ports.ts";
 import { pieceAt, pieceEnd, pieceStart } from "../swarm/shape.ts";
-import { mirrorSource, Transfer } from "../swarm/transfer.ts";
+import { mirrorSource } from "../swarm/core.ts";
+import { Transfer } from "../swarm/transfer.ts";
 import type { Failure, PeerInfo, PieceRequest } from "../swarm/types.ts";
 import {
   askForList,

@@ -51,6 +51,13 @@ export class Deliveries {
     this.pieces.set(piece, delivery);
   }
 
+  /** Somebody has hashed a piece of which that was not known. */
+  note(piece: number, { source, digest }: Delivery): void {
+    const before = this.pieces.get(piece);
+    if (before?.digest === undefined)
+      this.kept(piece, { source: before?.source ?? source, digest });
+  }
+
   refused(piece: RefusedPiece): void {
     if (this.#refused.length < mostRefused) this.#refused.push(piece);
   }

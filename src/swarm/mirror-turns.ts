@@ -60,6 +60,63 @@ export class MirrorTurns {
   }
 }
 
+/** How often it is looked who else is there. */
+const renewMs = 500;
+
+/**
+ * The same for seeds: what no other member has, each asks of them only for its own share, as long as
+ * there is something else to do. So a seed sends each piece about once, and members give it to each
+ * other. Who gets nothing for a while takes the share of one more, and so on.
+ */
+export class SeedTurns {
+  readonly #own: number;
+  readonly #pieces: number;
+  /** How many others come before us with each piece. */
+  readonly #rank: Uint8Array;
+  #renewedMs = -Infinity;
+  #known = -1;
+  #exhausted = false;
+
+  constructor(own: number, pieces: number) {
+    this.#own = own;
+    this.#pieces = pieces;
+    this.#rank = new Uint8Array(pieces);
+  }
+
+  /** Looks who is there, if that is due. */
+  renew(
+    nowMs: number,
+    look: () => { readonly tickets: readonly number[]; readonly unseen: number },
+  ): void {
+    if (nowMs - this.#renewedMs < renewMs) return;
+    this.#renewedMs = nowMs;
+    const { tickets, unseen } = look();
+    this.#exhausted = unseen === 0;
+    if (tickets.length === this.#known) return;
+    this.#known = tickets.length;
+    for (let piece = 0; piece < this.#pieces; piece++) {
+      const salt = Math.imul(piece + 1, 0x9e3779b1);
+      const own = mixed(this.#own ^ salt);
+      let rank = 0;
+      for (const ticket of tickets) if (mixed(ticket ^ salt) < own) rank++;
+      this.#rank[piece] = Math.min(255, rank);
+    }
+  }
+
+  /** No piece is left that no member has. */
+  get exhausted(): boolean {
+    return this.#exhausted;
+  }
+
+  /** `idleMs`: for how long nothing has come. */
+  mine(piece: number, idleMs: number): boolean {
+    const patience = idleMs < idleStepMs ? 0 : 2 ** Math.floor(idleMs / idleStepMs);
+    return (this.#rank[piece] ?? 0) <= patience;
+  }
+}
+
+const idleStepMs = 500;
+
 /** Every bit of the result depends on every bit of the number (the finalizer of MurmurHash3). */
 function mixed(number: number): number {
   let h = number;

@@ -121,7 +121,7 @@ export class MirrorUse {
   starves(nowMs: number, keptPieces: number): boolean {
     if (!this.#usable || nowMs - this.#progressMs < this.#starvedMs) return false;
     const before = this.#starvedAt;
-    if (before !== undefined && before.position === this.#position) return true;
+    if (before?.position === this.#position) return true;
     if ((before?.keptPieces ?? 0) === keptPieces) this.#impatient = true;
     this.#starvedAt = { keptPieces, position: this.#position };
     return true;

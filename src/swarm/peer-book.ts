@@ -10,9 +10,9 @@ import { endpoint, scopeOf, subnetOf, type Endpoint } from "../base/endpoint.ts"
 import type { Random } from "../base/ports.ts";
 import { Peer } from "./peer.ts";
 import type { Picker } from "./picker.ts";
-import type { PieceMap } from "./piece-map.ts";
+import { PieceMap } from "./piece-map.ts";
 import type { TransferPolicy } from "./policy.ts";
-import type { Load, PeerInfo, PeerState } from "./types.ts";
+import type { Load, PeerInfo, PeerState, PieceRequest } from "./types.ts";
 
 /** Peers that one peer may name. */
 const namedByOne = 4;
@@ -115,16 +115,21 @@ export class PeerBook {
     this.#setHave(peer, have.whole ? "whole" : have);
   }
 
-  /** It has not these pieces after all. */
-  lacks(peer: Peer, piece: number, count: number): void {
+  /**
+   * It has not what was asked of it, or not any more. False: it is of no use, since it said to have all:
+   * a filter is right in 99 of 100 cases, a value in the DHT as long as its publisher keeps it.
+   */
+  lacks(peer: Peer, { piece, count }: PieceRequest): boolean {
+    if (peer.have === "whole" && peer.info.via !== "exchange") return false;
     if (peer.have === "whole" || peer.have === undefined) {
       this.#setHave(peer, undefined);
       peer.askedAtMs = undefined;
-      return;
+      return true;
     }
     const have = peer.have.copy();
     for (let index = 0; index < count; index++) have.remove(piece + index);
     this.#setHave(peer, have);
+    return true;
   }
 
   exchange(teller: Peer, endpoints: readonly Endpoint[], nowMs: number): void {
@@ -145,32 +150,25 @@ export class PeerBook {
 
   /** Whose state is to be asked for now. */
   toAsk(nowMs: number): Peer[] {
-    const { policy } = this.#parts;
-    const chosen: Peer[] = [];
-    let [asking, watching, whole] = [0, 0, 0];
-    for (const peer of this.#live) {
-      if (!peer.asking) continue;
-      if (peer.have === undefined) asking++;
-      else watching++;
-    }
-    for (const peer of this.#live) {
-      if (peer.asking || nowMs < peer.restUntilMs) continue;
-      if (peer.have === undefined) {
-        const first = peer.askedAtMs === undefined;
-        if (asking >= policy.askedAtOnce || (first && this.#asked >= policy.askedPeers)) continue;
-        asking++;
-        if (first) this.#asked++;
-        chosen.push(peer);
-      } else if (peer.have === "whole") {
-        if (whole++ >= askedWhole || this.#parts.picker.pieces <= exchangePieces) continue;
-        if (nowMs - (peer.askedAtMs ?? -Infinity) >= askedWholeMs) chosen.push(peer);
-      } else if (watching < policy.watchedPeers) {
-        if (nowMs - (peer.askedAtMs ?? -Infinity) < policy.watchPauseMs) continue;
-        watching++;
-        chosen.push(peer);
-      }
-    }
-    return chosen;
+    const { policy, picker } = this.#parts;
+    const idle = this.#live.filter((peer) => !peer.asking && nowMs >= peer.restUntilMs);
+    const due = (peer: Peer, pauseMs: number): boolean =>
+      nowMs - (peer.askedAtMs ?? -Infinity) >= pauseMs;
+    const asking = this.#live.filter((peer) => peer.asking);
+    const news = asking.filter(({ have }) => have === undefined).length;
+    const strangers = idle
+      .filter(({ have }) => have === undefined)
+      .slice(0, Math.max(0, policy.askedAtOnce - news))
+      .filter((peer) => peer.askedAtMs !== undefined || this.#asked++ < policy.askedPeers);
+    const members = idle
+      .filter((peer) => peer.have instanceof PieceMap && due(peer, policy.watchPauseMs))
+      .slice(0, Math.max(0, policy.watchedPeers - (asking.length - news)));
+    const whole = picker.pieces <= exchangePieces ? 0 : askedWhole;
+    const seeds = idle
+      .filter(({ have }) => have === "whole")
+      .slice(0, whole)
+      .filter((peer) => due(peer, askedWholeMs));
+    return [...strangers, ...members, ...seeds];
   }
 
   toAskForList(): Peer[] {
@@ -192,11 +190,23 @@ export class PeerBook {
   }
 
   /** Of two drawn at random among those that have the piece, the one that should be sooner. */
-  choose(ready: readonly Peer[], piece: number, nowMs: number): Peer | undefined {
+  choose(
+    ready: readonly Peer[],
+    piece: number,
+    nowMs: number,
+    gives = (peer: Peer, wanted: number): boolean => peer.has(wanted),
+  ): Peer | undefined {
     return this.#better(
-      ready.filter((peer) => peer.has(piece)),
+      ready.filter((peer) => gives(peer, piece)),
       nowMs,
     );
+  }
+
+  /** Those that have all of it. */
+  get seeds(): number {
+    let seeds = 0;
+    for (const { have } of this.#live) if (have === "whole") seeds++;
+    return seeds;
   }
 
   /** `ready` must not be empty. */

@@ -5,7 +5,7 @@
 import { compactEndpoint, endpointFromCompact, type Endpoint } from "../base/endpoint.ts";
 import { sha256FromBytes, type Sha256 } from "../base/sha256.ts";
 import { decodeBencode, encodeBencode } from "../bencode/bencode.ts";
-import { isDict, isList, type BencodeValue } from "../bencode/values.ts";
+import { isDict, isList, type BencodeDict, type BencodeValue } from "../bencode/values.ts";
 import { PieceMap } from "./piece-map.ts";
 import { shapeOf } from "./shape.ts";
 import type { Load, PeerState } from "./types.ts";
@@ -82,22 +82,16 @@ export function parseSwarm(bytes: Uint8Array): PeerState | undefined {
   if ("problem" in decoded || !isDict(decoded.value)) return undefined;
   const dict = decoded.value;
   const sizeBytes = dict.get("s");
-  if (typeof sizeBytes !== "number" || !Number.isSafeInteger(sizeBytes) || sizeBytes < 1) {
-    return undefined;
-  }
+  if (typeof sizeBytes !== "number" || sizeBytes < 1) return undefined;
   const { pieces } = shapeOf(sizeBytes);
   // Nobody makes us allocate for a size that its own bitfield could not describe.
   if (pieces > wireBounds.swarmBytes * 8) return undefined;
-  const have = dict.has("b") ? mapIn(dict.get("b"), pieces) : PieceMap.full(pieces);
-  const fetching = dict.has("f") ? mapIn(dict.get("f"), pieces) : undefined;
-  if (have === undefined || (dict.has("f") && fetching === undefined)) return undefined;
-  const hearsay = dict.has("g") ? mapIn(dict.get("g"), pieces) : undefined;
-  if (dict.has("g") && hearsay === undefined) return undefined;
-  const peers = endpointsIn(dict.get("p"));
+  const [have, fetching, hearsay] = ["b", "f", "g"].map((key) => mapAt(dict, key, pieces));
   const ticket = dict.get("r");
-  const counts = ticket === undefined || isTicket(ticket);
-  if (peers === undefined || !counts) return undefined;
-  return { sizeBytes, have, fetching, hearsay, ticket, peers };
+  const peers = endpointsIn(dict.get("p"));
+  if (have === "bad" || fetching === "bad" || hearsay === "bad") return undefined;
+  if (peers === undefined || !(ticket === undefined || isTicket(ticket))) return undefined;
+  return { sizeBytes, have: have ?? PieceMap.full(pieces), fetching, hearsay, ticket, peers };
 }
 
 /** Hashes one after another → digits; undefined: not so many. */
@@ -152,8 +146,11 @@ function isTicket(value: BencodeValue): value is number {
   return typeof value === "number" && value >= 0 && value < 2 ** 32;
 }
 
-function mapIn(value: BencodeValue | undefined, pieces: number): PieceMap | undefined {
-  return value instanceof Uint8Array ? PieceMap.parse(value, pieces) : undefined;
+/** undefined: there is none. */
+function mapAt(dict: BencodeDict, key: string, pieces: number): PieceMap | "bad" | undefined {
+  const value = dict.get(key);
+  if (value === undefined) return undefined;
+  return (value instanceof Uint8Array ? PieceMap.parse(value, pieces) : undefined) ?? "bad";
 }
 
 function endpointsIn(value: BencodeValue | undefined): Endpoint[] | undefined {

@@ -29,7 +29,7 @@ export interface UploadLimits {
 }
 
 export const defaultUploadLimits: UploadLimits = {
-  ...{ slots: 16, slotsPerPeer: 4, queue: 32 },
+  ...{ slots: 8, slotsPerPeer: 4, queue: 16 },
   ...{ farRate: 1_000_000, nearRate: Infinity, ratePerPeer: Infinity },
 };
 

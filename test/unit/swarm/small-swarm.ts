@@ -6,8 +6,9 @@ import { VirtualClock } from "../../../src/sim/virtual-clock.ts";
 import { PieceMap } from "../../../src/swarm/piece-map.ts";
 import type { TransferPort } from "../../../src/swarm/ports.ts";
 import { pieceEnd, pieceLength, pieceStart, shapeOf } from "../../../src/swarm/shape.ts";
-import { mirrorSource, Transfer } from "../../../src/swarm/transfer.ts";
-import type { TransferPlan } from "../../../src/swarm/transfer.ts";
+import { mirrorSource } from "../../../src/swarm/core.ts";
+import { Transfer } from "../../../src/swarm/transfer.ts";
+import type { TransferPlan } from "../../../src/swarm/transfer-plan.ts";
 import type { Failure, PeerInfo, PieceRequest } from "../../../src/swarm/types.ts";
 
 export const trueDigest = (piece: number): string => piece.toString(16).padStart(64, "0");

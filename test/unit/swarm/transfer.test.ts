@@ -3,7 +3,7 @@ import { describe, it } from "mocha";
 import { MiB, second } from "../../../src/base/units.ts";
 import { liarsOf, truthOf } from "../../../src/swarm/blame.ts";
 import { PieceMap } from "../../../src/swarm/piece-map.ts";
-import type { TransferPlan } from "../../../src/swarm/transfer.ts";
+import type { TransferPlan } from "../../../src/swarm/transfer-plan.ts";
 import { falseDigest, SmallSwarm, trueDigest, type FakePeer } from "./small-swarm.ts";
 
 const size = 20 * MiB;

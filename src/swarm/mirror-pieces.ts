@@ -1,0 +1,54 @@
+/** Single pieces of the mirror, in a crowd: what a starving reader needs, or our share of the rest. */
+import { mirrorSource, type Core } from "./core.ts";
+import type { Flights } from "./flights.ts";
+import { MirrorTurns } from "./mirror-turns.ts";
+
+export class MirrorPieces {
+  readonly #core: Core;
+  readonly #flights: Flights;
+  readonly #turns: MirrorTurns;
+  readonly #sequential: boolean;
+  #restUntilMs = -Infinity;
+
+  constructor(
+    core: Core,
+    flights: Flights,
+    { ticket, sequential }: { readonly ticket: number; readonly sequential: boolean },
+  ) {
+    this.#core = core;
+    this.#flights = flights;
+    this.#turns = new MirrorTurns(ticket);
+    this.#sequential = sequential;
+  }
+
+  /** The mirror did not give the last one. */
+  failed(): void {
+    const { counters, clock, policy } = this.#core;
+    counters.add("swarm.mirror.piecesFailed");
+    this.#restUntilMs = clock.monotonicMs() + policy.restMs;
+  }
+
+  /** Asks for one, if that is due. `keptPieces`: of peers, so far. */
+  ask(limit: number, keptPieces: number): void {
+    const { clock, counters } = this.#core;
+    if (clock.monotonicMs() < this.#restUntilMs || this.#flights.fromMirror.length > 0) return;
+    const piece = this.#wanted(limit, keptPieces);
+    if (piece === undefined) return;
+    counters.add("swarm.mirror.pieces");
+    this.#flights.begin({ source: mirrorSource, piece, count: 1 });
+  }
+
+  #wanted(limit: number, keptPieces: number): number | undefined {
+    const { clock, picker, mirror, book, policy } = this.#core;
+    const nowMs = clock.monotonicMs();
+    const claimed = book.atMirror(nowMs);
+    if (this.#sequential && mirror.starves(nowMs, keptPieces)) {
+      // Somebody else may be getting it: then it will be here in a moment, but not much later.
+      const other = claimed.has(picker.next) && !mirror.starvesLong(nowMs);
+      return other ? undefined : picker.next;
+    }
+    if (!mirror.mayAskPieces(nowMs)) return undefined;
+    const unseen = picker.unseen(policy.mirrorWindow, limit);
+    return this.#turns.mine(unseen, book.tickets(nowMs), { nowMs, claimed });
+  }
+}
