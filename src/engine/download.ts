@@ -12,18 +12,21 @@
  * - With a swarm the bytes come from peers as well, piece by piece; the mirror's stream runs when the
  *   swarm says so. Peers' errors are nobody's; what the mirror says counts when no peer is left.
  */
-import type { Expectation } from "../archive/types.ts";
 import { AptP2pError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import type { Clock } from "../base/ports.ts";
 import type { Body } from "./body.ts";
-import { DownloadBody } from "./download-body.ts";
+import { Readers } from "./download-readers.ts";
+import { Collected } from "./collected.ts";
 import { parseContentRange } from "./conditional.ts";
 import { scopeOf } from "./download-plan.ts";
 import type { DownloadHooks, DownloadPlan, Head, Outcome } from "./download-plan.ts";
+import { Interest } from "./interest.ts";
 import type { Mirror, MirrorResponse } from "./ports.ts";
-import { pieceStart } from "../swarm/shape.ts";
 import { Received } from "./received.ts";
+import { commonSize, continues, discard, isAborted, mostBytes } from "./resume-rules.ts";
+import { takeFromSwarm } from "./swarm-intake.ts";
+import { Waiting } from "./waiting.ts";
 import type { SwarmSession } from "./swarm-session.ts";
 
 const MISMATCH = new AptP2pError("MISMATCH", "the mirror's file is not what the archive lists");
@@ -43,21 +46,16 @@ export class Download {
   #streamError: AptP2pError | undefined;
   #received: Received;
   #usesSink = true;
-  readonly #readers = new Set<DownloadBody>();
-  #onLeft: (() => void) | undefined;
+  readonly #readers: Readers;
   #left = false;
   #head: Head | undefined;
-  #headWaiters: { resolve: (head: Head) => void; reject: (error: AptP2pError) => void }[] = [];
+  readonly #heads = new Waiting<Head>();
   /** The body can become one of the accepted files: the tail is held back until it has. */
   #provable: boolean;
-  /** Some reader has been given bytes. */
-  #given = false;
   #complete = false;
   #error: AptP2pError | undefined;
-  #collected: Buffer[] | undefined;
-  #collectedBytes = 0;
-  #waiters = 0;
-  #cancelLinger: (() => void) | undefined;
+  #collected: Collected | undefined;
+  readonly #interest: Interest;
 
   constructor(
     components: { readonly mirror: Mirror; readonly clock: Clock; readonly hooks: DownloadHooks },
@@ -67,9 +65,17 @@ export class Download {
     this.#clock = components.clock;
     this.#hooks = components.hooks;
     this.#plan = plan;
+    this.#interest = new Interest(components.clock, () => this.abort());
     this.#received = new Received(plan.sink);
+    this.#readers = new Readers({
+      received: () => this.#received,
+      releasedBytes: () => this.#released(),
+      error: () => this.#error,
+      complete: () => this.#complete,
+      left: () => this.leave(),
+    });
     this.#provable = plan.accepted.length > 0;
-    this.#collected = plan.collect ? [] : undefined;
+    this.#collected = plan.collect ? new Collected() : undefined;
   }
 
   get receivedBytes(): number {
@@ -81,7 +87,7 @@ export class Download {
   }
 
   get waiters(): number {
-    return this.#waiters;
+    return this.#interest.count;
   }
 
   /** Whether a reader can still start at `position`. */
@@ -96,18 +102,13 @@ export class Download {
 
   /** Registers interest; every call is matched by one of leave(). */
   join(): void {
-    this.#waiters += 1;
-    this.#cancelLinger?.();
-    this.#cancelLinger = undefined;
+    this.#interest.join();
   }
 
   leave(): void {
-    this.#waiters -= 1;
-    if (this.#waiters === 0) this.#onLeft?.();
-    if (this.#waiters > 0 || this.#complete || this.#error !== undefined) return;
+    const over = this.#complete || this.#error !== undefined;
     // Nothing can be kept of a body that is not to be proven: it ends with its last reader.
-    const lingerMs = this.#provable ? limits.lingerMs : 0;
-    this.#cancelLinger = this.#clock.after(lingerMs, () => this.abort());
+    this.#interest.leave(over ? undefined : this.#provable ? limits.lingerMs : 0);
   }
 
   /** Ends the transfer; what has arrived stays in the sink. */
@@ -141,7 +142,7 @@ export class Download {
 
   /** Resolves when nobody is left; from then on nobody can join. Called after run(). */
   async left(): Promise<void> {
-    if (this.#waiters > 0) await new Promise<void>((resolve) => (this.#onLeft = resolve));
+    await this.#interest.gone();
     this.#left = true;
   }
 
@@ -159,23 +160,12 @@ export class Download {
   head(): Promise<Head> {
     if (this.#head !== undefined) return Promise.resolve(this.#head);
     if (this.#error !== undefined) return Promise.reject(this.#error);
-    return new Promise((resolve, reject) => this.#headWaiters.push({ resolve, reject }));
+    return this.#heads.wait();
   }
 
   /** Bytes [start, end) of the body; `end` undefined: to its end. Holds the caller's join(). */
   body(start: number, end: number | undefined): Body {
-    const body = new DownloadBody(
-      {
-        next: (position, until) => this.#read(position, until),
-        moved: () => this.#received.moved(),
-        closed: (reader) => this.#closed(reader),
-      },
-      start,
-      end,
-    );
-    this.#readers.add(body);
-    this.#received.addReader(body);
-    return body;
+    return this.#readers.open(start, end);
   }
 
   /** Runs the transfer to its end. Never rejects. Called once. */
@@ -195,7 +185,7 @@ export class Download {
       this.#fail(error);
       return error === MISMATCH ? { kind: "mismatch" } : { kind: "failed", error };
     } finally {
-      this.#cancelLinger?.();
+      this.#interest.close();
     }
   }
 
@@ -203,16 +193,15 @@ export class Download {
   async #restart(): Promise<void> {
     await this.#plan.sink.restart();
     this.#received = new Received(this.#plan.sink);
-    for (const reader of this.#readers) this.#received.addReader(reader);
-    this.#collected = this.#plan.collect ? [] : undefined;
-    this.#collectedBytes = 0;
+    this.#readers.follow(this.#received);
+    this.#collected = this.#plan.collect ? new Collected() : undefined;
   }
 
   /** All bytes are here → what they are; undefined: to be fetched again, unseen. */
   #judge(): Outcome | undefined {
     const head = this.#head;
     if (head === undefined) throw new Error("a body came without a head");
-    const collected = this.#collected === undefined ? undefined : Buffer.concat(this.#collected);
+    const collected = this.#collected?.bytes;
     this.#collected = undefined;
     if (!this.#provable) {
       this.#hooks.onWhole(undefined, head, head.status === 200 ? collected : undefined);
@@ -229,7 +218,7 @@ export class Download {
       this.#finish();
       return { kind: "unproven" };
     }
-    if (this.#given) throw MISMATCH;
+    if (this.#readers.given) throw MISMATCH;
     return undefined;
   }
 
@@ -255,36 +244,22 @@ export class Download {
   async #fromSwarm(session: SwarmSession, size: number): Promise<boolean> {
     this.#session = session;
     try {
-      while (this.#received.bytes < size) {
-        const step = await session.next(this.#received.bytes);
-        if (isAborted(this.#abort.signal)) {
-          throw new AptP2pError("CLOSED", "nobody waits any more");
-        }
-        if (step.kind === "none") return false;
-        if (step.kind === "mirror") {
-          await this.#streamFor(session);
-          // An answer that cannot be the file is passed on, and nothing else counts.
-          if (!this.#provable) return true;
-          continue;
-        }
-        this.#setHead({ status: 200, headers: {}, global: false, peers: true }, size);
-        if (step.kind === "ahead") await this.#adopt(session, step.piece);
-        else for (const chunk of step.chunks) this.#keep(chunk);
-        if (this.#received.full) await this.#makeRoom(this.#abort.signal);
-      }
-      return true;
+      return await takeFromSwarm(session, size, {
+        position: () => this.#received.bytes,
+        begin: () => this.#setHead({ status: 200, headers: {}, global: false, peers: true }, size),
+        put: (chunk) => this.#keep(chunk),
+        aside: (piece) => this.#plan.sink.takePiece?.(piece) ?? Promise.resolve(undefined),
+        room: () => this.#makeRoom(this.#abort.signal),
+        full: () => this.#received.full,
+        ended: () => isAborted(this.#abort.signal),
+        // An answer that cannot be the file is passed on, and nothing else counts.
+        stream: () => this.#streamFor(session).then(() => this.#provable),
+      });
     } finally {
       this.#hooks.onSwarmEnd?.(session);
       session.close();
       this.#session = undefined;
     }
-  }
-
-  /** A piece that was put aside takes its place. */
-  async #adopt(session: SwarmSession, piece: number): Promise<void> {
-    const bytes = await this.#plan.sink.takePiece?.(piece);
-    if (bytes === undefined) session.lost(piece);
-    else this.#keep(bytes.subarray(this.#received.bytes - pieceStart(piece)));
   }
 
   /** The mirror's bytes until the swarm wants no more of them. */
@@ -334,6 +309,11 @@ export class Download {
     return this.#head?.status === 200 && (this.#provable || this.#ifRange() !== undefined);
   }
 
+  /** Without a digest the mirror's own marks must say that it is the same file. */
+  #marks(): Readonly<Record<string, string>> | undefined {
+    return this.#provable ? undefined : (this.#head?.headers ?? {});
+  }
+
   /** Without a digest only the mirror itself can say that the rest belongs to the beginning. */
   #ifRange(): string | undefined {
     const { etag, "last-modified": date } = this.#head?.headers ?? {};
@@ -374,7 +354,11 @@ export class Download {
   #place(response: MirrorResponse, held: number): number | undefined {
     const { status, headers } = response;
     this.#mirrorHead(response);
-    if (held > 0 && status === 206 && this.#continues(headers, held)) {
+    if (
+      held > 0 &&
+      status === 206 &&
+      continues(headers, { held, size: this.sizeBytes, marks: this.#marks() })
+    ) {
       this.#setHead(
         { ...response, status: 200 },
         parseContentRange(headers["content-range"])?.total,
@@ -393,19 +377,6 @@ export class Download {
     const length = Number(headers["content-length"] ?? "NaN");
     this.#setHead(response, Number.isNaN(length) ? undefined : length);
     return Math.min(held, this.#received.bytes);
-  }
-
-  /** Whether a 206 is the rest of what is held. */
-  #continues(headers: Readonly<Record<string, string>>, held: number): boolean {
-    const range = parseContentRange(headers["content-range"]);
-    const size = this.sizeBytes;
-    const sameSize = size === undefined || (range?.total ?? size) === size;
-    if (!this.#provable) {
-      // Without a digest the mirror's own marks must say that it is the same file.
-      const { etag, "last-modified": date } = this.#head?.headers ?? {};
-      if (headers["etag"] !== etag || headers["last-modified"] !== date) return false;
-    }
-    return range?.start === held && sameSize && headers["content-encoding"] === undefined;
   }
 
   /** What the mirror says about a file that began with peers; or why it does not count. */
@@ -436,8 +407,7 @@ export class Download {
     const implied = this.#provable && !this.#plan.suspect ? commonSize(accepted) : undefined;
     const sizeBytes = length ?? implied;
     this.#head = { status, headers, sizeBytes, global, ...(peers && { peers }) };
-    for (const waiter of this.#headWaiters) waiter.resolve(this.#head);
-    this.#headWaiters = [];
+    this.#heads.resolve(this.#head);
   }
 
   async #take(response: MirrorResponse, skipBytes: number): Promise<void> {
@@ -450,7 +420,11 @@ export class Download {
       const chunk = skip > 0 ? piece.subarray(Math.min(skip, piece.length)) : piece;
       skip -= piece.length - chunk.length;
       if (chunk.length === 0) continue;
-      if (this.#received.bytes + chunk.length > (size ?? this.#mostBytes())) this.#tooMuch();
+      if (
+        this.#received.bytes + chunk.length >
+        (size ?? mostBytes(this.#plan.accepted, this.#provable))
+      )
+        this.#tooMuch();
       this.#keep(chunk);
       if (this.#session?.streamed(chunk, this.#received.bytes) === false) return;
       if (this.#received.full) await this.#makeRoom(signal);
@@ -458,13 +432,6 @@ export class Download {
     if (size !== undefined && this.#received.bytes < size) {
       throw new AptP2pError("UPSTREAM", `the mirror sent ${this.#received.bytes} of ${size} bytes`);
     }
-  }
-
-  /** Of a body whose length nobody told. */
-  #mostBytes(): number {
-    if (!this.#provable) return Infinity;
-    const sizes = this.#plan.accepted.map(({ sizeBytes }) => sizeBytes ?? Infinity);
-    return Math.max(...sizes) + limits.excessBytes;
   }
 
   /** Waits for the disk, or without one for the slowest reader. */
@@ -486,12 +453,8 @@ export class Download {
 
   #keep(chunk: Buffer): void {
     this.#received.append(chunk);
-    if (this.#collected !== undefined) {
-      this.#collectedBytes += chunk.length;
-      if (this.#collectedBytes <= limits.documentBytes) this.#collected.push(chunk);
-      else this.#collected = undefined;
-    }
-    this.#wake();
+    this.#collected?.add(chunk);
+    this.#readers.wake();
   }
 
   /** How far readers may go. */
@@ -502,42 +465,15 @@ export class Download {
     return Math.max(0, Math.min(received, end - limits.heldBackTailBytes));
   }
 
-  /** A reader's next bytes; undefined at the end; null: nothing now, wait to be woken. */
-  async #read(position: number, end: number | undefined): Promise<Buffer | undefined | null> {
-    const until = Math.min(end ?? Infinity, this.#released());
-    if (position < until) {
-      // From here on the body cannot be exchanged unseen, even if the reading takes a while.
-      this.#given = true;
-      const bytes = await this.#received.read(position, until);
-      if (bytes.length === 0) {
-        throw this.#received.failure ?? new AptP2pError("STORAGE", "cannot read what was written");
-      }
-      return bytes;
-    }
-    if (this.#error !== undefined) throw this.#error;
-    return this.#complete || position >= (end ?? Infinity) ? undefined : null;
-  }
-
   #finish(): void {
     this.#complete = true;
-    this.#wake();
+    this.#readers.wake();
   }
 
   #fail(error: AptP2pError): void {
     this.#error = error;
-    for (const waiter of this.#headWaiters) waiter.reject(error);
-    this.#headWaiters = [];
-    this.#wake();
-  }
-
-  #wake(): void {
-    for (const reader of this.#readers) reader.wake();
-  }
-
-  #closed(reader: DownloadBody): void {
-    this.#readers.delete(reader);
-    this.#received.removeReader(reader);
-    this.leave();
+    this.#heads.reject(error);
+    this.#readers.wake();
   }
 
   #pause(delayMs: number): Promise<void> {
@@ -553,21 +489,4 @@ export class Download {
       );
     });
   }
-}
-
-/** Ends an answer whose body nobody wants: unread, it would keep its connection. */
-function discard(response: MirrorResponse): void {
-  response.body[Symbol.asyncIterator]()
-    .return?.()
-    .catch(() => undefined);
-}
-
-/** Asked anew each time: an await may lie between. */
-function isAborted(signal: AbortSignal): boolean {
-  return signal.aborted;
-}
-
-function commonSize(accepted: readonly Expectation[]): number | undefined {
-  const sizes = new Set(accepted.map(({ sizeBytes }) => sizeBytes));
-  return sizes.size === 1 ? accepted[0]?.sizeBytes : undefined;
 }

@@ -271,8 +271,7 @@ export class Engine {
         running.download.leave();
         return copy ?? (await this.#download(request, name, work));
       }
-      const source = head.peers === true ? "peers" : "mirror";
-      return this.#fromDownload(request, running, head, shared ? "shared" : source);
+      return this.#fromDownload(request, running, head, shared ? "shared" : sourceOf(head));
     } catch (thrown) {
       running.download.leave();
       if (signal.aborted || !document || !this.#settings.serveStale) throw thrown;
@@ -402,6 +401,10 @@ export class Engine {
     const upgraded = target.scheme === "http" && this.#httpsHosts.has(target.authority);
     return urlOf(target, upgraded ? "https" : target.scheme);
   }
+}
+
+function sourceOf({ peers }: Head): Origin {
+  return peers === true ? "peers" : "mirror";
 }
 
 /** Whether apt will try again: it does so only if there is a body. */

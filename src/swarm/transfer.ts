@@ -95,7 +95,6 @@ export class Transfer {
   get held(): PieceMap {
     return this.#core.picker.held;
   }
-
   /** Next byte that is not here in order. */
   get position(): number {
     return this.#position;
@@ -161,9 +160,9 @@ export class Transfer {
   /** Everything ends; nothing is called any more. */
   close(): void {
     this.#closed = true;
+    this.#streamWanted = false;
     this.#cancelTick?.();
     for (const flight of this.#flights.all()) this.#flights.end(flight, "cancel");
-    this.#streamWanted = false;
   }
 
   addPeers(infos: readonly PeerInfo[]): void {
@@ -205,7 +204,7 @@ export class Transfer {
 
   pieceList(key: string, list: PieceList): void {
     const peer = this.#core.book.get(key);
-    if (peer === undefined || this.#closed) return;
+    if (peer === undefined) return;
     peer.list = "told";
     this.tellList(key, peer.info.group, list);
   }

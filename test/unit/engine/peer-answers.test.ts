@@ -60,7 +60,7 @@ describe("PeerAnswers, whole files", () => {
     assert.equal(it.counters.get("peers.answered.whole"), 2);
     assert.equal(it.counters.get("peers.bytes.uploaded.near"), long.length + 899_995);
     assert.equal(it.open, 0);
-    assert.deepEqual(it.gate.load(), { active: 0, queued: 0, slots: 16 });
+    assert.deepEqual(it.gate.load(), { active: 0, queued: 0, slots: 8 });
   });
 
   it("says the head alone to HEAD, without a slot", async () => {
@@ -176,7 +176,7 @@ describe("PeerAnswers, whole files", () => {
     leaving.abort();
     await assert.rejects(next ?? Promise.resolve(), { code: "CLOSED" });
     answer.body?.close();
-    assert.deepEqual(it.gate.load(), { active: 0, queued: 0, slots: 16 });
+    assert.deepEqual(it.gate.load(), { active: 0, queued: 0, slots: 8 });
     assert.equal(it.open, 0);
   });
 
@@ -210,7 +210,7 @@ describe("PeerAnswers, whole files", () => {
     const opening = it.ask(url);
     it.remove(sha256);
     assert.equal((await opening).status, 404);
-    assert.deepEqual(it.gate.load(), { active: 0, queued: 0, slots: 16 });
+    assert.deepEqual(it.gate.load(), { active: 0, queued: 0, slots: 8 });
   });
 
   it("has nothing for far peers outside of the hours, and cuts what is under way", async () => {
@@ -315,7 +315,7 @@ describe("PeerAnswers, downloads under way", () => {
     download.gone = true;
     await assert.rejects(bodyOf(answer), { code: "STORAGE" });
     answer.body?.close();
-    assert.deepEqual(it.gate.load(), { active: 0, queued: 0, slots: 16 });
+    assert.deepEqual(it.gate.load(), { active: 0, queued: 0, slots: 8 });
   });
 });
 
