@@ -12,7 +12,7 @@ import type { Store } from "../cache/store.ts";
 import { parseTarget } from "../engine/target.ts";
 import { lookup, walk, withoutUs } from "./dht-control.ts";
 import type { DaemonDht } from "./dht.ts";
-import { seed, sendFile, type GetControlParts } from "./get-control.ts";
+import { seed, sendFile, share, type GetControlParts } from "./get-control.ts";
 
 export interface ControlComponents {
   /** undefined: this daemon serves the DHT alone. */
@@ -105,9 +105,7 @@ async function answerFiles(
     case "GET /get":
       return whileHere(components, response, (signal) => sendFile(get, query, response, signal));
     case "POST /share":
-      return work(components, response, (tell, signal) =>
-        store.share(query.get("path") ?? "", tell, signal),
-      );
+      return work(components, response, (tell, signal) => share(get, query, tell, signal));
     case "POST /seed":
       return work(components, response, (tell, signal) => seed(get, query, tell, signal));
     case "GET /why":
@@ -239,7 +237,7 @@ function fail(response: ServerResponse, thrown: unknown): void {
   response.end(`${JSON.stringify(problem)}\n`);
 }
 
-function described(thrown: unknown): { code: string; message: string } {
+export function described(thrown: unknown): { code: string; message: string } {
   return thrown instanceof AptP2pError
     ? { code: thrown.code, message: thrown.message }
     : { code: "STORAGE", message: errorText(thrown) };

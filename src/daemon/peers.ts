@@ -93,6 +93,8 @@ export class DaemonPeers {
       tcpPort: () => this.#tcpPort,
       mayDial: ({ address, port }) => {
         if (scopeOf(address) === "unusable" || isLinkLocal(address)) return false;
+        // Others may still name it.
+        if (this.bans.banned(address)) return false;
         return port !== this.#tcpPort || !own().has(address);
       },
       userAgent: `apt-p2p/${version}`,

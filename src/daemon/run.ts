@@ -145,7 +145,8 @@ class Daemon {
     const { maxConnections } = this.#config.proxy;
     const get = {
       ...{ archive, store, downloads: engine.transfers, mirror: mirror.got, clock: systemClock },
-      ...{ finder: peers.finder, peers: peers.port, uploads: answers.uploads },
+      ...{ finder: peers.enabled ? peers.finder : undefined, peers: peers.port },
+      ...{ banned: (address: string) => peers.bans.banned(address), uploads: answers.uploads },
     };
     await this.#listenControl({ archive, store, get }, dht, status);
     const { servers, addresses, port } = await listenAll(this.#config.proxy, () =>

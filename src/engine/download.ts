@@ -183,7 +183,7 @@ export class Download {
           ? thrown
           : new AptP2pError("UPSTREAM", `download failed: ${String(thrown)}`, { cause: thrown });
       this.#fail(error);
-      return error === MISMATCH ? { kind: "mismatch" } : { kind: "failed", error };
+      return error.code === "MISMATCH" ? { kind: "mismatch" } : { kind: "failed", error };
     } finally {
       this.#interest.close();
     }

@@ -84,6 +84,8 @@ export class Downloads {
   readonly #running = new Map<string, Promise<Running | undefined>>();
   readonly #live = new Set<Running>();
   readonly #ends = new Set<Promise<void>>();
+  /** Wanted by their digest, and all that comes is something else. */
+  readonly #givenUp = new Set<Wanted>();
   #closed = false;
 
   constructor(components: DownloadsComponents) {
@@ -237,7 +239,9 @@ export class Downloads {
     if (swarm === undefined || another !== undefined || sizeBytes === undefined) return undefined;
     if (expected === undefined || sizeBytes === 0 || !swarm.worthwhile(sizeBytes)) return undefined;
     if (wanted.headers["authorization"] !== undefined) return undefined;
-    if (suspects.has(wanted.name) || suspects.has(expected.sha256)) return undefined;
+    // Without a mirror there is nobody else; those who are in doubt are left out.
+    const doubtful = suspects.has(wanted.name) || suspects.has(expected.sha256);
+    if (doubtful && wanted.url !== "") return undefined;
     return (position) =>
       swarm.open({
         ...{ sha256: expected.sha256, sizeBytes, position, store: unfinished, sequential: true },
@@ -298,6 +302,11 @@ export class Downloads {
         for (const { sha256 } of wanted.expectations) suspects.note(sha256);
         counters.add(`engine.mismatch.${verdict}`);
         log.warn("mirror.mismatch", { name: wanted.name, got: digest, verdict });
+        if (verdict === "pass" && wanted.whole === true) {
+          // Whoever names a digest wants nothing else, whatever a mirror insists on.
+          this.#givenUp.add(wanted);
+          throw new AptP2pError("MISMATCH", `what comes has another digest, ${digest}`);
+        }
         return verdict;
       },
       onWhole: (sha256, head, collected) => {
@@ -382,7 +391,8 @@ export class Downloads {
       if (beginning && running.sha256 !== undefined) await unfinished?.suspend();
       else await unfinished?.discard();
       forget();
-      if (outcome.kind === "mismatch" && !this.#closed) this.#refetch(key, wanted);
+      const again = !this.#givenUp.delete(wanted) && !this.#closed;
+      if (outcome.kind === "mismatch" && again) this.#refetch(key, wanted);
     } catch (thrown) {
       this.#components.log.error("store.failed", { name: wanted.name, error: errorText(thrown) });
     } finally {

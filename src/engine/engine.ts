@@ -30,6 +30,7 @@ import { Suspects } from "./suspects.ts";
 import type { Swarm } from "./swarm.ts";
 import { hostOf, urlOf } from "./target.ts";
 import type { Answer, ClientRequest, Origin, Target } from "./types.ts";
+import { until } from "./waiting.ts";
 
 export interface EngineComponents {
   readonly archive: Archive;
@@ -442,14 +443,4 @@ function provenHeaders(
       "content-length": "0",
     }),
   };
-}
-
-/** The promise's result, or a rejection as soon as the signal aborts. */
-function until<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const gone = (): void => reject(new AptP2pError("CLOSED", "the client has left"));
-    if (signal.aborted) gone();
-    signal.addEventListener("abort", gone, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", gone));
-  });
 }

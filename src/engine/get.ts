@@ -15,13 +15,17 @@ import { askForState } from "./peer-requests.ts";
 import type { Finder } from "./finder.ts";
 import type { Mirror, PeerPort } from "./ports.ts";
 import { parseTarget, urlOf } from "./target.ts";
+import { until } from "./waiting.ts";
 
 export interface GetParts {
   readonly archive: Archive;
   readonly store: Store;
   readonly downloads: Downloads;
   readonly mirror: Mirror;
-  readonly finder: Finder;
+  /** undefined: nobody may be asked. */
+  readonly finder: Finder | undefined;
+  /** Whether a peer at this address is not spoken to. */
+  readonly banned: (address: string) => boolean;
   readonly peers: PeerPort;
   readonly clock: Clock;
 }
@@ -46,7 +50,10 @@ const sizePatienceMs = minute / 2;
 /** After the first answer others may contradict it for so long. */
 const secondOpinionMs = second / 2;
 
-/** Rejects with AptP2pError: USAGE for what nobody can know, UPSTREAM, CLOSED. */
+/**
+ * Rejects with AptP2pError: USAGE for what nobody can know, MISMATCH if the file is shorter than what
+ * the caller has, UPSTREAM, CLOSED.
+ */
 export async function get(
   parts: GetParts,
   question: GetQuestion,
@@ -61,9 +68,7 @@ export async function get(
   if (sizeBytes === undefined) {
     throw new AptP2pError("UPSTREAM", "nobody who can be reached has this file");
   }
-  if (start > sizeBytes) {
-    throw new AptP2pError("USAGE", `the file has ${sizeBytes} bytes, fewer than are here already`);
-  }
+  if (start > sizeBytes) throw tooFar(sizeBytes);
   const got = await parts.downloads.get({
     ...{ name: known.name, url: known.url ?? "", headers: {}, document: false, start, whole: true },
     expectations: [{ sha256, sizeBytes, ...known.provenance }],
@@ -75,7 +80,7 @@ export async function get(
   }
   const { download } = got.running;
   try {
-    await download.head();
+    await until(download.head(), signal);
     if (!download.provable) throw new AptP2pError("UPSTREAM", "the mirror has another file there");
     return { sha256, sizeBytes, body: download.body(start, undefined) };
   } catch (thrown) {
@@ -149,19 +154,26 @@ async function fromStore(store: Store, sha256: Sha256, start: number): Promise<G
   const opened = await store.open(sha256);
   if (opened === undefined) return undefined;
   const { sizeBytes } = opened.file;
-  return {
-    sha256,
-    sizeBytes,
-    body: new FileBody(opened.handle, Math.min(start, sizeBytes), sizeBytes),
-  };
+  if (start > sizeBytes) {
+    opened.handle.close().catch(() => undefined);
+    throw tooFar(sizeBytes);
+  }
+  return { sha256, sizeBytes, body: new FileBody(opened.handle, start, sizeBytes) };
+}
+
+function tooFar(sizeBytes: number): AptP2pError {
+  return new AptP2pError("MISMATCH", `the file has ${sizeBytes} bytes, fewer than are here already`);
 }
 
 /** The size that most peers tell. A wrong one only costs a download that does not match. */
 function sizeByPeers(
-  { finder, peers, clock }: GetParts,
+  { finder, peers, clock, banned }: GetParts,
   sha256: Sha256,
   signal: AbortSignal,
 ): Promise<number | undefined> {
+  if (finder === undefined) {
+    throw new AptP2pError("CONFIG", "with dht.share = none no peer is asked; give a URL");
+  }
   const votes = new Map<number, number>();
   const asked = new Set<string>();
   let pending = 0;
@@ -183,7 +195,7 @@ function sizeByPeers(
       list: () => undefined,
       peers: (found) => {
         for (const { endpoint, near } of found) {
-          if (asked.has(endpoint.text) || asked.size >= 16) continue;
+          if (asked.has(endpoint.text) || asked.size >= 16 || banned(endpoint.address)) continue;
           asked.add(endpoint.text);
           pending++;
           const what = { to: { endpoint, near }, sha256, seen: undefined, waitMs: 0 };

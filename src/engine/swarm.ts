@@ -35,6 +35,8 @@ export type SwarmPlan = Omit<SessionPlan, "patienceMs">;
 const banWholeMs = limits.banMs;
 const banPartMs = limits.banMs / 24;
 
+const mostDoubtful = 32;
+
 export class Swarm {
   readonly #parts: SwarmComponents;
   readonly #live = new Map<Sha256, SwarmSession>();
@@ -43,6 +45,9 @@ export class Swarm {
 
   /** The best that each mirror has given lately, bytes a second. */
   readonly #mirrorRates = new BoundedMap<string, number>(limits.mirrorRates);
+
+  /** Whose word a wrong file was made by: not asked for it again, unless a mirror vouches for it. */
+  readonly #doubtful = new BoundedMap<Sha256, Set<string>>(limits.unsolvedTransfers);
 
   constructor(parts: SwarmComponents) {
     this.#parts = parts;
@@ -78,14 +83,19 @@ export class Swarm {
     const waited = (success: boolean): void => {
       if (wait !== undefined) patience.ended(wait, success, clock.monotonicMs());
     };
+    const doubtful = plan.mirror === undefined ? this.#doubtful.get(sha256) : undefined;
     let named = false;
     const search = new Search(this.#parts, sha256, sizeBytes, {
       peers: (peers) => {
-        const good = peers.filter(({ endpoint }) => !bans.banned(endpoint.address));
+        const good = peers.filter(
+          ({ endpoint }) => !bans.banned(endpoint.address) && doubtful?.has(endpoint.text) !== true,
+        );
         named ||= good.length > 0;
         session.addPeers(good);
       },
-      list: (teller, group, list) => session.tellList(teller, group, list),
+      list: (teller, group, list) => {
+        if (doubtful?.has(teller) !== true) session.tellList(teller, group, list);
+      },
       done: () => {
         session.searchEnded();
         // With nobody to be asked the mirror is not waiting any longer.
@@ -117,6 +127,7 @@ export class Swarm {
         if (endpoint !== undefined && !liars.has(source)) finder.useful(endpoint);
       }
     }
+    this.#doubtful.delete(sha256);
     this.#solve(sha256);
   }
 
@@ -124,6 +135,11 @@ export class Swarm {
   mismatch(sha256: Sha256, record: TransferRecord): void {
     this.#parts.counters.add("swarm.mismatch");
     this.#unsolved.set(sha256, record);
+    const doubtful = this.#doubtful.get(sha256) ?? new Set();
+    for (const source of believedIn(record)) doubtful.add(source);
+    // So many cannot be told from the honest; it begins anew.
+    if (doubtful.size > mostDoubtful) doubtful.clear();
+    this.#doubtful.set(sha256, doubtful);
   }
 
   /** It was fetched elsewhere, or given up. */
@@ -161,4 +177,14 @@ export class Swarm {
       bans.ban(endpoint.address, `wrong ${why}`, whole ? banWholeMs : banPartMs);
     }
   }
+}
+
+/** Those who told the list that all pieces of a wrong file were of; without one, those who gave them. */
+function believedIn({ lists, pieces, bytes }: TransferRecord): Iterable<string> {
+  const believed = lists.filter(({ list }) =>
+    [...pieces].every(
+      ([piece, { digest }]) => digest === undefined || digest === list.hashes[piece],
+    ),
+  );
+  return believed.length > 0 ? believed.flatMap(({ tellers }) => tellers) : bytes.keys();
 }

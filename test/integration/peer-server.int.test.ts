@@ -127,7 +127,7 @@ describe("peers over HTTP", () => {
     assert.deepEqual([head.status, head.headers["content-length"]], [200, `${long.length}`]);
     const missing = await ask(port, `/~/sha256/${"0".repeat(64)}`);
     assert.equal(missing.status, 404);
-    assert.equal(parseLoad(missing.headers["apt-p2p-load"] as string)?.slots, 16);
+    assert.equal(parseLoad(missing.headers["apt-p2p-load"] as string)?.slots, 8);
     assert.equal((await ask(port, "/~/filter")).status, 200);
     assert.equal((await ask(port, "/~/filter", { from: farAddress })).status, 403);
     assert.equal(world.counters.get("peers.bytes.uploaded.far"), long.length + piece);

@@ -1,33 +1,26 @@
 /** How the members of a simulated swarm find each other: as neighbours, or by a modelled DHT. */
-import type { PeerInfo } from "../../swarm/types.ts";
-import type { Member } from "./member.ts";
 import type { DhtModel, SwarmPlan } from "./plan.ts";
-import type { SwarmWorld } from "./world.ts";
+import type { FindEvents, Machine, Setting } from "./setting.ts";
 
 /** Neighbours that are asked about one file; see engine/neighbours.ts. */
 const askedNeighbours = 48;
 /** Values in the answers of one look-up. */
 const foundPeers = 50;
 
-export interface FindEvents {
-  readonly peers: (peers: readonly PeerInfo[]) => void;
-  readonly done: () => void;
-}
-
 export class Finding {
-  readonly #world: SwarmWorld;
+  readonly #world: Setting;
   readonly #model: SwarmPlan["finding"];
   readonly #direct: boolean;
   /** Known to the DHT. */
-  readonly #published: Member[] = [];
+  readonly #published: Machine[] = [];
 
-  constructor(world: SwarmWorld, { finding, direct }: SwarmPlan) {
+  constructor(world: Setting, { finding, direct }: SwarmPlan) {
     this.#world = world;
     this.#model = finding;
     this.#direct = direct === true;
   }
 
-  find(asker: Member, events: FindEvents): void {
+  find(asker: Machine, events: FindEvents): void {
     const { clock } = this.#world;
     if (this.#direct) clock.after(0, events.done);
     else if (this.#model === "lan") this.#findNear(asker, events);
@@ -35,7 +28,7 @@ export class Finding {
   }
 
   /** A download has begun, or what is whole is here: others can find it a little later. */
-  began(member: Member): void {
+  began(member: Machine): void {
     if (this.#model === "lan") return;
     const delayMs = member.plan.seed === true ? 0 : this.#model.publishMs;
     if (delayMs === 0) this.#published.push(member);
@@ -46,7 +39,7 @@ export class Finding {
     }
   }
 
-  #lookUp(asker: Member, model: DhtModel, events: FindEvents): void {
+  #lookUp(asker: Machine, model: DhtModel, events: FindEvents): void {
     const { clock, random } = this.#world;
     const draw = random.next();
     const firstMs = at(model.firstMs, draw);
@@ -58,7 +51,7 @@ export class Finding {
     clock.after(Math.max(firstMs, at(model.doneMs, draw)), events.done);
   }
 
-  #findNear(asker: Member, events: FindEvents): void {
+  #findNear(asker: Machine, events: FindEvents): void {
     const { clock } = this.#world;
     for (const each of this.#some(this.#world.members, askedNeighbours, asker)) {
       const roundTripMs = 2 * this.#world.latencyMs(asker.id, each.id);
@@ -73,10 +66,10 @@ export class Finding {
     clock.after(neighbourMs, events.done);
   }
 
-  #some(from: readonly Member[], count: number, but: Member): readonly Member[] {
+  #some(from: readonly Machine[], count: number, but: Machine): readonly Machine[] {
     const { random } = this.#world;
     if (from.length <= count + 1) return from.filter((each) => each !== but);
-    const chosen = new Set<Member>();
+    const chosen = new Set<Machine>();
     while (chosen.size < count) {
       const drawn = from[Math.floor(random.next() * from.length)];
       if (drawn !== undefined && drawn !== but) chosen.add(drawn);

@@ -75,9 +75,9 @@ export class Host {
   #servingBytes = 0;
   readonly #upJob: Job;
   /** Quanta that arrive, in their order: whose, how much, and when at the earliest. */
-  #streams: Stream[] = [];
-  #bytes: number[] = [];
-  #dueMs: number[] = [];
+  readonly #streams: Stream[] = [];
+  readonly #bytes: number[] = [];
+  readonly #dueMs: number[] = [];
   #head = 0;
   #receiving = false;
   readonly #downJob: Job;

@@ -11,10 +11,16 @@ import { mirrorSource } from "../../swarm/core.ts";
 import { Transfer } from "../../swarm/transfer.ts";
 import type { Failure, Load, PeerInfo, PeerState, PieceRequest } from "../../swarm/types.ts";
 import type { Host } from "./links.ts";
-import type { MirrorAnswer } from "./mirror.ts";
 import type { MemberPlan } from "./plan.ts";
-import { Upload, Uploads } from "./uploads.ts";
-import type { SwarmWorld } from "./world.ts";
+import {
+  Upload,
+  type Content,
+  type Machine,
+  type MirrorAnswer,
+  type ReaderFigures,
+  type Setting,
+} from "./setting.ts";
+import { Uploads } from "./uploads.ts";
 
 /** What one that does not answer costs who asks: the time-outs for connections; see io/got-peers.ts. */
 const connectNearMs = 1000;
@@ -22,19 +28,7 @@ const connectFarMs = 2000;
 /** apt's pause before it asks again for a file that was not what it should be. */
 const refetchMs = 1000;
 
-export type Content = "true" | "false";
-
-/** What a reader has seen, in milliseconds of virtual time. */
-export interface ReaderFigures {
-  startedMs: number | undefined;
-  firstByteMs: number | undefined;
-  finishedMs: number | undefined;
-  longestSilenceMs: number;
-  /** The file was wrong as a whole, and was fetched again. */
-  refetches: number;
-}
-
-export class Member implements TransferPort {
+export class Member implements TransferPort, Machine {
   readonly id: number;
   readonly endpoint: Endpoint;
   readonly host: Host;
@@ -49,7 +43,7 @@ export class Member implements TransferPort {
   gone: "left" | "crashed" | undefined;
   /** Bytes that the reader has, in order. */
   position = 0;
-  readonly #world: SwarmWorld;
+  readonly #world: Setting;
   readonly #running = new Map<PieceRequest, Upload | MirrorAnswer>();
   readonly #infos = new Map<string, PeerInfo>();
   /** Pieces here, or set aside, that are not what they should be. */
@@ -58,7 +52,7 @@ export class Member implements TransferPort {
   #streamedFrom = 0;
   #lastByteMs = 0;
 
-  constructor(world: SwarmWorld, id: number, host: Host) {
+  constructor(world: Setting, id: number, host: Host) {
     this.#world = world;
     this.id = id;
     this.host = host;
@@ -206,11 +200,11 @@ export class Member implements TransferPort {
     });
   }
 
-  toldState(by: Member, state: PeerState, load: Load): void {
+  toldState(by: Machine, state: PeerState, load: Load): void {
     if (this.#going) this.transfer?.peerState(by.endpoint.text, state, load);
   }
 
-  stateFailed(by: Member, delayMs: number): void {
+  stateFailed(by: Machine, delayMs: number): void {
     this.#stateFailed(by.endpoint.text, { kind: "broken" }, delayMs);
   }
 
@@ -260,7 +254,7 @@ export class Member implements TransferPort {
   }
 
   /** After how long it is clear that a peer cannot be reached; undefined: it can. */
-  #unreachableMs(target: Member | undefined): number | undefined {
+  #unreachableMs(target: Machine | undefined): number | undefined {
     const connectMs = this.#world.near ? connectNearMs : connectFarMs;
     if (target === undefined || target.plan.trouble === "deaf") return connectMs;
     if (target.gone === "crashed") return connectMs;

@@ -2,17 +2,11 @@
 import { pieceEnd, pieceLength, pieceStart } from "../../swarm/shape.ts";
 import type { PieceRequest } from "../../swarm/types.ts";
 import { Host, Stream, type StreamEvents } from "./links.ts";
-import type { Member } from "./member.ts";
 import type { MirrorPlan } from "./plan.ts";
-import type { SwarmWorld } from "./world.ts";
+import type { Machine, MirrorAnswer, Setting } from "./setting.ts";
 
 /** A stream that is ended at once has not sent much: TCP begins with 14 KB. */
 const quantumBytes = 16 * 1024;
-
-/** What a member holds of an answer that is coming. */
-export interface MirrorAnswer {
-  readonly cancel: () => void;
-}
 
 export class SimMirror {
   readonly host: Host;
@@ -23,10 +17,10 @@ export class SimMirror {
   /** Bytes that reached somebody, by streams and by ranges. */
   streamBytes = 0;
   rangeBytes = 0;
-  readonly #world: SwarmWorld;
+  readonly #world: Setting;
   readonly #plan: MirrorPlan;
 
-  constructor(world: SwarmWorld, plan: MirrorPlan) {
+  constructor(world: Setting, plan: MirrorPlan) {
     this.#world = world;
     this.#plan = plan;
     this.host = new Host(world.clock, { up: plan.up, down: plan.up }, quantumBytes);
@@ -34,7 +28,7 @@ export class SimMirror {
   }
 
   /** Sends on from where the member stands. */
-  stream(member: Member): MirrorAnswer {
+  stream(member: Machine): MirrorAnswer {
     const bytes = this.#world.shape.sizeBytes - member.position;
     return this.#answer(member, bytes, {
       head: () => undefined,
@@ -45,7 +39,7 @@ export class SimMirror {
     });
   }
 
-  range(member: Member, request: PieceRequest): MirrorAnswer {
+  range(member: Machine, request: PieceRequest): MirrorAnswer {
     const { shape } = this.#world;
     const end = request.piece + request.count;
     let [got, piece] = [0, request.piece];
@@ -68,7 +62,7 @@ export class SimMirror {
   }
 
   #answer(
-    member: Member,
+    member: Machine,
     bytes: number,
     { head, arrived }: { readonly head: () => void } & StreamEvents,
   ): MirrorAnswer {

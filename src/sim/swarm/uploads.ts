@@ -7,52 +7,24 @@ import { pieceEnd, pieceLength, pieceStart } from "../../swarm/shape.ts";
 import type { Failure, Load, PieceRequest } from "../../swarm/types.ts";
 import { defaultUploadLimits, UploadGate, type Slot } from "../../swarm/upload-gate.ts";
 import { Stream, type Host } from "./links.ts";
-import type { Member } from "./member.ts";
-import type { SwarmWorld } from "./world.ts";
+import type { Machine, Serving, Setting, Upload } from "./setting.ts";
 
 interface Watcher {
-  readonly asker: Member;
+  readonly asker: Machine;
   readonly seen: number;
 }
 
-/** One answer with pieces, from the question to its end. */
-export class Upload {
-  readonly asker: Member;
-  readonly request: PieceRequest;
-  stream: Stream | undefined;
-  leaveQueue: (() => void) | undefined;
-  slot: Slot | undefined;
-  ended = false;
-  /** At whose end it must be forgotten. */
-  among: Set<Upload> | undefined;
-
-  constructor(asker: Member, request: PieceRequest) {
-    this.asker = asker;
-    this.request = request;
-  }
-
-  /** Whoever ends it: nothing more is sent, and its place is free. */
-  end(): void {
-    if (this.ended) return;
-    this.ended = true;
-    this.leaveQueue?.();
-    this.stream?.cancel();
-    this.slot?.end();
-    this.among?.delete(this);
-  }
-}
-
-export class Uploads {
+export class Uploads implements Serving {
   readonly gate: UploadGate;
-  readonly #world: SwarmWorld;
-  readonly #member: Member;
+  readonly #world: Setting;
+  readonly #member: Machine;
   /** Who has asked lately, as in engine/peer-askers.ts. */
-  readonly #askers = new Map<Member, number>();
+  readonly #askers = new Map<Machine, number>();
   readonly #paced: boolean;
   #watchers: Watcher[] = [];
   readonly #uploads = new Set<Upload>();
 
-  constructor(world: SwarmWorld, member: Member) {
+  constructor(world: Setting, member: Machine) {
     this.#world = world;
     this.#member = member;
     const wanted = { ...defaultUploadLimits, farRate: Infinity, ...member.plan.limits };
@@ -97,7 +69,7 @@ export class Uploads {
   }
 
   /** Somebody asks what is here. */
-  askedState(asker: Member, seen: number | undefined, waitMs: number): void {
+  askedState(asker: Machine, seen: number | undefined, waitMs: number): void {
     this.#note(asker);
     if (seen === undefined || seen !== this.#member.have.count || waitMs === 0) {
       this.#tellState(asker);
@@ -133,7 +105,7 @@ export class Uploads {
     this.#watchers = [];
   }
 
-  #note(asker: Member): void {
+  #note(asker: Machine): void {
     this.#askers.delete(asker);
     this.#askers.set(asker, this.#world.clock.monotonicMs());
     if (this.#askers.size > limits.askersPerFile) {
@@ -155,7 +127,7 @@ export class Uploads {
     return pieceEnd(this.#world.shape, piece + count - 1) - pieceStart(piece);
   }
 
-  #latencyMs(asker: Member): number {
+  #latencyMs(asker: Machine): number {
     return this.#world.latencyMs(this.#member.id, asker.id);
   }
 
@@ -207,7 +179,7 @@ export class Uploads {
     return this.#world.listOf(this.#member).hashes.slice(piece, piece + count);
   }
 
-  #tellState(asker: Member): void {
+  #tellState(asker: Machine): void {
     const { shape } = this.#world;
     const transfer = this.#member.whole ? undefined : this.#member.transfer;
     const map = (pieces: Iterable<number>): PieceMap => {
@@ -228,7 +200,7 @@ export class Uploads {
     );
   }
 
-  #sample(asker: Member): Endpoint[] {
+  #sample(asker: Machine): Endpoint[] {
     const most = wireBounds.swarmPeers;
     const sinceMs = this.#world.clock.monotonicMs() - limits.askerMs;
     const { whole, transfer } = this.#member;
@@ -251,13 +223,13 @@ export class Uploads {
 /** The asker's end of an answer. */
 class Intake {
   drained: () => void = () => undefined;
-  readonly #world: SwarmWorld;
+  readonly #world: Setting;
   readonly #upload: Upload;
-  readonly #from: Member;
+  readonly #from: Machine;
   #piece: number;
   #got = 0;
 
-  constructor(world: SwarmWorld, upload: Upload, from: Member) {
+  constructor(world: Setting, upload: Upload, from: Machine) {
     this.#world = world;
     this.#upload = upload;
     this.#from = from;

@@ -13,11 +13,12 @@ import { SeededRandom } from "../seeded-random.ts";
 import { VirtualClock } from "../virtual-clock.ts";
 import { Finding } from "./finding.ts";
 import { Host } from "./links.ts";
-import { Member, type Content } from "./member.ts";
+import { Member } from "./member.ts";
 import { SimMirror } from "./mirror.ts";
 import type { MemberPlan, SwarmPlan } from "./plan.ts";
+import type { Content, Machine, Setting } from "./setting.ts";
 
-export class SwarmWorld {
+export class SwarmWorld implements Setting {
   readonly clock = new VirtualClock();
   readonly counters = new Counters();
   readonly random: SeededRandom;
@@ -87,16 +88,16 @@ export class SwarmWorld {
     return this.#plan.latencyMs(a, b);
   }
 
-  finished(member: Member): void {
+  finished({ id, plan }: Machine): void {
     this.#left--;
-    if (member.plan.leaves === true) member.leave("left");
+    if (plan.leaves === true) this.members[id]?.leave("left");
   }
 
   digestOf(content: Content, piece: number): string {
     return (content === "true" ? this.#true : this.#false).hashes[piece] ?? "";
   }
 
-  listOf({ plan }: Member): PieceList {
+  listOf({ plan }: Machine): PieceList {
     return plan.trouble === "list" || plan.trouble === "consistent" ? this.#false : this.#true;
   }
 

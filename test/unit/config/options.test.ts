@@ -49,7 +49,7 @@ describe("options", () => {
         uploadRateBytes: 1_000_000,
         uploadRatePerPeerBytes: "unlimited",
         lanUploadRateBytes: "unlimited",
-        uploadSlots: 16,
+        uploadSlots: 8,
         uploadSlotsPerPeer: 4,
         uploadHours: "always",
         uploadMonthBytes: "unlimited",

@@ -5,7 +5,7 @@ import { SeededRandom } from "../../../src/sim/seeded-random.ts";
 import { VirtualClock } from "../../../src/sim/virtual-clock.ts";
 import { PieceMap } from "../../../src/swarm/piece-map.ts";
 import type { TransferPort } from "../../../src/swarm/ports.ts";
-import { pieceEnd, pieceLength, pieceStart, shapeOf } from "../../../src/swarm/shape.ts";
+import { pieceEnd, pieceLength } from "../../../src/swarm/shape.ts";
 import { mirrorSource } from "../../../src/swarm/core.ts";
 import { Transfer } from "../../../src/swarm/transfer.ts";
 import type { TransferPlan } from "../../../src/swarm/transfer-plan.ts";
@@ -48,7 +48,7 @@ export class SmallSwarm implements TransferPort {
   #streaming: (() => void) | undefined;
   readonly #tickets = new Map<string, number>();
   readonly #random: SeededRandom;
-  #running = new Map<PieceRequest, { cancelled: boolean }>();
+  readonly #running = new Map<PieceRequest, { cancelled: boolean }>();
 
   constructor(plan: Partial<TransferPlan> & { sizeBytes: number }, seed = 1) {
     this.#position = plan.position ?? 0;
@@ -87,16 +87,19 @@ export class SmallSwarm implements TransferPort {
     const state = { cancelled: false };
     this.#running.set(request, state);
     const mirror = request.source === mirrorSource;
-    const peer = mirror
+    const peer: FakePeer | undefined = mirror
       ? { rate: this.mirrorRate, rttMs: this.mirrorDelayMs }
       : this.peers.get(request.source);
     if (peer === undefined) throw new Error(`nobody is ${request.source}`);
     if (mirror) this.mirrorPieces += request.count;
-    if ("silent" in peer && peer.silent === true) return;
+    if (peer.silent === true) return;
     this.clock.after(Math.max(1, peer.rttMs), () => {
       if (state.cancelled) return;
-      const failure = "fails" in peer ? peer.fails?.(request) : undefined;
-      if (failure !== undefined) return this.#end(request, failure);
+      const failure = peer.fails?.(request);
+      if (failure !== undefined) {
+        this.#end(request, failure);
+        return;
+      }
       if (this.transfer.offered(request, {}) === "stop") return;
       this.#send(request, peer, { state, piece: request.piece, sent: 0 });
     });
@@ -152,12 +155,18 @@ export class SmallSwarm implements TransferPort {
       if (at.state.cancelled) return;
       if (request.source === mirrorSource) this.mirrorBytes += bytes;
       this.transfer.progress(request, bytes);
-      if (bytes < left) return this.#send(request, peer, { ...at, sent: at.sent + bytes });
+      if (bytes < left) {
+        this.#send(request, peer, { ...at, sent: at.sent + bytes });
+        return;
+      }
       const lie = peer.lies?.(at.piece) === true;
       this.transfer.piece(request, at.piece, (lie ? falseDigest : trueDigest)(at.piece));
       this.#consume();
-      if (at.state.cancelled) return;
-      if (at.piece + 1 === request.piece + request.count) return this.#end(request);
+      if (isCancelled(at.state)) return;
+      if (at.piece + 1 === request.piece + request.count) {
+        this.#end(request);
+        return;
+      }
       this.#send(request, peer, { ...at, piece: at.piece + 1, sent: 0 });
     });
   }
@@ -189,26 +198,29 @@ export class SmallSwarm implements TransferPort {
   }
 
   #stream(): void {
-    let stopped = false;
+    const state = { cancelled: false };
     this.#streaming = () => {
-      stopped = true;
+      state.cancelled = true;
     };
     const step = (): void => {
       const bytes = Math.min(quantumBytes, this.transfer.shape.sizeBytes - this.#position);
       this.clock.after(Math.max(1, (bytes * 1000) / this.mirrorRate), () => {
-        if (stopped) return;
+        if (state.cancelled) return;
         this.mirrorBytes += bytes;
         this.#position += bytes;
         this.firstByteMs ??= this.clock.monotonicMs();
         this.transfer.streamed(this.#position);
         this.#consume();
-        if (!stopped && this.finishedMs === undefined) step();
+        if (!isCancelled(state) && this.finishedMs === undefined) step();
       });
     };
     this.clock.after(Math.max(1, this.mirrorDelayMs), () => {
-      if (!stopped) step();
+      if (!state.cancelled) step();
     });
   }
 }
 
-export { pieceStart, shapeOf };
+/** Asked anew each time: a call that lies between may have cancelled it. */
+function isCancelled(state: { readonly cancelled: boolean }): boolean {
+  return state.cancelled;
+}
