@@ -131,7 +131,7 @@ describe("daemons in a DHT", function () {
     const none = await asker().command("lookup", digest);
     assert.equal(none.status, 1, none.err);
     assert.match(none.out, /^Nobody has it/);
-    const imported = await publisher().command("cache", "import", join(scratch.path, "files"));
+    const imported = await publisher().command("share", join(scratch.path, "files", "a_1_all.deb"));
     assert.equal(imported.status, 0, imported.err);
     const { families } = await until(
       publisher(),

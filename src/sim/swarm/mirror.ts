@@ -64,11 +64,11 @@ export class SimMirror {
   #answer(
     member: Machine,
     bytes: number,
-    { head, arrived }: { readonly head: () => void } & StreamEvents,
+    events: { readonly head: () => void } & StreamEvents,
   ): MirrorAnswer {
     const { clock } = this.#world;
     const { latencyMs, serviceMs } = this.#plan;
-    const stream = new Stream(this.host, member.host, latencyMs, { arrived });
+    const stream = new Stream(this.host, member.host, latencyMs, events);
     const none = (): void => undefined;
     let cancelNext: () => void = none;
     clock.after(latencyMs, () => {
@@ -76,7 +76,7 @@ export class SimMirror {
     });
     cancelNext = clock.after(latencyMs + serviceMs, () => {
       stream.put(bytes);
-      cancelNext = clock.after(latencyMs, head);
+      cancelNext = clock.after(latencyMs, () => events.head());
     });
     return {
       cancel: () => {
