@@ -10,6 +10,7 @@ import { open, rename, stat, type FileHandle } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { AptP2pError, errorText } from "../base/errors.ts";
 import { parseSha256 } from "../base/sha256.ts";
+import { parseSeedUntil, seedUntilForms } from "../base/seed-until.ts";
 import { minute } from "../base/units.ts";
 import { show, work } from "./cache-commands.ts";
 import { exitCodes } from "./exit-codes.ts";
@@ -22,6 +23,7 @@ import { bytesText, visible } from "./text.ts";
 const filePatienceMs = 2 * minute;
 
 export async function getFile(query: Query): Promise<number> {
+  checkUntil(query);
   const [what = ""] = query.operands;
   const wanted = wantedFile(what, query.values.get("sha256"));
   const output = query.values.get("output") ?? nameFor(what);
@@ -31,6 +33,7 @@ export async function getFile(query: Query): Promise<number> {
 }
 
 export async function shareFiles(query: Query): Promise<number> {
+  checkUntil(query);
   const { operands, world } = query;
   const shared: string[] = [];
   for (const operand of operands) {
@@ -163,6 +166,13 @@ async function fill(
   progress.clear();
   const sha256 = facts["apt-p2p-sha256"] ?? "";
   return hash.digest("hex") === sha256 ? sha256 : undefined;
+}
+
+/** Before anything is done: nobody shall learn of it after an hour. */
+function checkUntil({ values }: Query): void {
+  const until = values.get("seed-until");
+  if (until === undefined || parseSeedUntil(until) !== undefined) return;
+  throw new AptP2pError("USAGE", `no condition: ${until}; use ${seedUntilForms}`);
 }
 
 /** Stays in the swarm as long as `--seed-until` says, and leaves it then. */

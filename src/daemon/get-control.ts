@@ -5,8 +5,10 @@
 import type { ServerResponse } from "node:http";
 import { AptP2pError } from "../base/errors.ts";
 import { parseSha256, type Sha256 } from "../base/sha256.ts";
-import { hour, minute, second } from "../base/units.ts";
+import { parseSeedUntil, seedUntilForms } from "../base/seed-until.ts";
+import { second } from "../base/units.ts";
 import type { Store } from "../cache/store.ts";
+import type { OnProgress, StoredFile } from "../cache/types.ts";
 import { get, type GetParts } from "../engine/get.ts";
 import type { Uploads } from "../engine/peer-uploads.ts";
 
@@ -48,15 +50,19 @@ export async function sendFile(
   }
 }
 
-/** Until when a file stays offered. */
-type Until =
-  | { readonly kind: "idle" }
-  | { readonly kind: "ratio"; readonly ratio: number }
-  | { readonly kind: "time"; readonly ms: number };
-
 /** Nobody has asked for the file for so long. */
 const idleMs = 30 * second;
 const lookMs = second / 2;
+
+/** Offers a file where it is; see cache/share.ts. */
+export function share(
+  { store }: Pick<GetControlParts, "store">,
+  query: URLSearchParams,
+  tell: OnProgress,
+  signal: AbortSignal,
+): Promise<StoredFile> {
+  return store.share(query.get("path") ?? "", tell, signal);
+}
 
 /** Resolves when it is not needed any more, or `signal` aborts; then it is not offered any more. */
 export async function seed(
@@ -66,7 +72,13 @@ export async function seed(
   signal: AbortSignal,
 ): Promise<unknown> {
   const sha256 = parseSha256(query.get("sha256") ?? "");
-  const until = parseUntil(query.get("until") ?? "");
+  const until = parseSeedUntil(query.get("until") ?? "");
+  if (until === undefined) {
+    throw new AptP2pError(
+      "USAGE",
+      `no condition: ${query.get("until") ?? ""}; use ${seedUntilForms}`,
+    );
+  }
   if (sha256 === undefined) throw new AptP2pError("USAGE", "no SHA-256");
   const file = store.find(sha256);
   if (file === undefined) throw new AptP2pError("USAGE", "the store does not have this file");
@@ -94,16 +106,4 @@ export async function seed(
 
 async function leave(store: Store, sha256: Sha256): Promise<void> {
   await store.unshare(sha256);
-}
-
-function parseUntil(text: string): Until {
-  if (text === "idle") return { kind: "idle" };
-  const [, amount = "", unit = ""] = /^(\d+(?:\.\d+)?)(x|s|m|h)$/.exec(text) ?? [];
-  const value = Number(amount);
-  if (amount === "" || value <= 0) {
-    const forms = "idle, a ratio such as 2x, or a time such as 90s, 30m, 2h";
-    throw new AptP2pError("USAGE", `no condition: ${text}; use ${forms}`);
-  }
-  if (unit === "x") return { kind: "ratio", ratio: value };
-  return { kind: "time", ms: value * { s: second, m: minute, h: hour }[unit as "s" | "m" | "h"] };
 }
