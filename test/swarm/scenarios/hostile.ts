@@ -97,11 +97,20 @@ async function run(
     client.wipe({ peers: [`neighbours = ${neighbours.join(", ")}`] });
     await client.start();
     await delay(random.below(1000));
+    const before = chosen.map((liar) => (liar === undefined ? 0 : bytesAsked(liar)));
     const kinds = chosen.map((liar) => liar?.kind).join(", ");
     runs.push(...(await live(client, bed, { life, kinds, installs: options.installsPerLife })));
-    const cost = costOf((await client.status()).counters);
+    // Liars tell five times a second how often they were asked.
+    await delay(400);
+    const liars = chosen.flatMap((liar, index) =>
+      liar === undefined
+        ? []
+        : [{ kind: liar.kind, asked: bytesAsked(liar) - (before[index] ?? 0) }],
+    );
+    const cost = costOf((await client.status()).counters, liars);
     costs.push(cost);
-    if (cost.refusedPieces + cost.refetches > 0) say(`life ${life} (${kinds}): ${told(cost)}`);
+    const lied = cost.refusedPieces + cost.refetches + cost.falseAnswers.length > 0;
+    if (lied || cost.fromPeers === 0) say(`life ${life} (${kinds}): ${told(cost)}`);
     peak = Math.max(peak, client.peakMemoryBytes());
   }
   const failed = runs.filter(({ trouble }) => trouble !== undefined);
@@ -115,7 +124,6 @@ async function run(
   const fromPeers = costs.reduce((sum, each) => sum + each.fromPeers, 0);
   const fromMirror = costs.reduce((sum, each) => sum + each.fromMirror, 0);
   const most = (of: (cost: Cost) => number): number => Math.max(...costs.map(of));
-  const perLiar = 1 / options.liars;
   const honestPeak = Math.max(...honest.map((machine) => machine.peakMemoryBytes()));
   return [
     { variant, measure: "apt runs", unit: "runs", value: runs.length },
@@ -131,30 +139,41 @@ async function run(
     { variant, measure: "questions to liars", unit: "requests", value: asked },
     {
       variant,
-      measure: "kinds of liars that were asked for bytes",
+      measure: `kinds of liars (of ${places.length}) that were asked for bytes`,
       unit: "kinds",
       value: believed.length,
     },
     {
       variant,
-      measure: "pieces refused in one life, for each liar, at most",
+      measure: "pieces refused in one life, for each liar that can be to blame, at most",
       unit: "pieces",
-      value: most((cost) => cost.refusedPieces) * perLiar,
+      value: most(({ refusedPieces, toBlame }) => refusedPieces / Math.max(1, toBlame)),
       atMost: 1,
     },
     {
       variant,
-      measure: "files fetched again in one life, for each liar, at most",
+      measure: "files fetched again in one life, for each consistent liar, at most",
       unit: "files",
-      value: most((cost) => cost.refetches) * perLiar,
+      value: most(({ refetches, consistent }) => refetches / Math.max(1, consistent)),
       atMost: 1,
     },
     {
       variant,
-      measure: "bytes in vain, for each liar and life, on average",
+      measure: "answers with false or broken bytes taken from one liar in one life, at most",
+      unit: "answers",
+      value: most(({ falseAnswers }) => Math.max(0, ...falseAnswers.map(({ count }) => count))),
+    },
+    {
+      variant,
+      measure: "lives in which nothing came from peers",
+      unit: "lives",
+      value: costs.filter((cost) => cost.fromPeers === 0).length,
+    },
+    {
+      variant,
+      measure: "bytes in vain in one life, at most",
       unit: "pieces",
-      value:
-        (costs.reduce((sum, cost) => sum + cost.wastedBytes, 0) / costs.length / 524_288) * perLiar,
+      value: most(({ wastedBytes }) => wastedBytes) / 524_288,
     },
     { variant, measure: "values of peers that do not exist", unit: "values", value: bogus() },
     { variant, measure: "most memory of the client", unit: "MB", value: peak / 1e6, atMost: 250 },
@@ -178,21 +197,46 @@ interface Cost {
   /** Refused, or asked for twice. */
   readonly wastedBytes: number;
   readonly banned: number;
+  /** Liars of this life that send wrong bytes or lists, and those of them that send both alike. */
+  readonly toBlame: number;
+  readonly consistent: number;
+  /** Of those that can only harm, by their own count: how often they were asked for bytes. */
+  readonly falseAnswers: readonly { readonly kind: LiarKind; readonly count: number }[];
 }
 
-function costOf(counters: Readonly<Record<string, number>>): Cost {
+const blamable: ReadonlySet<LiarKind> = new Set([
+  ...(["wrong bytes", "wrong list", "consistent lie", "endless"] as const),
+]);
+const falseBytes: ReadonlySet<LiarKind> = new Set([
+  ...(["wrong bytes", "consistent lie", "short", "endless", "200", "wrong range"] as const),
+  ...(["gzip", "redirect"] as const),
+]);
+
+function bytesAsked({ asked }: StartedLiar): number {
+  return asked()["file"] ?? 0;
+}
+
+function costOf(
+  counters: Readonly<Record<string, number>>,
+  liars: readonly { readonly kind: LiarKind; readonly asked: number }[],
+): Cost {
   const of = (name: string): number => counters[name] ?? 0;
   return {
     ...{ fromPeers: of("engine.bytes.fromPeers"), fromMirror: of("engine.bytes.fromMirror") },
     ...{ refusedPieces: of("swarm.pieces.refused"), refetches: of("swarm.mismatch") },
     wastedBytes: of("swarm.bytes.refused") + of("swarm.bytes.duplicate"),
     banned: of("swarm.banned"),
+    toBlame: liars.filter(({ kind }) => blamable.has(kind)).length,
+    consistent: liars.filter(({ kind }) => kind === "consistent lie").length,
+    falseAnswers: liars
+      .filter(({ kind, asked }) => falseBytes.has(kind) && asked > 0)
+      .map(({ kind, asked }) => ({ kind, count: asked })),
   };
 }
 
 function told(cost: Cost): string {
   return Object.entries(cost)
-    .map(([name, value]) => `${name} ${value}`)
+    .map(([name, value]) => `${name} ${JSON.stringify(value)}`)
     .join(", ");
 }
 
