@@ -43,8 +43,8 @@ export async function shareFiles(query: Query): Promise<number> {
     const sha256 = text(facts["sha256"]) ?? "";
     shared.push(sha256);
     const size = bytesText(number(facts["sizeBytes"]) ?? 0);
-    world.out.write(visible(`${operand}, ${size}, is shared. Others get it by\n`));
-    world.out.write(visible(`  apt-p2p get sha256:${sha256} -o ${basename(path)}\n`));
+    world.out.write(`${visible(`${operand}, ${size}, is shared. Others get it by`)}\n`);
+    world.out.write(`${visible(`  apt-p2p get sha256:${sha256} -o ${basename(path)}`)}\n`);
   }
   for (const sha256 of shared) await seed(query, sha256);
   return exitCodes.ok.code;
@@ -115,7 +115,7 @@ async function toFile(query: Query, wanted: Wanted, output: string): Promise<str
       if (sha256 !== undefined) {
         await file.handle.sync();
         await rename(part, path);
-        world.out.write(visible(`${output}, sha256:${sha256}\n`));
+        world.out.write(`${visible(`${output}, sha256:${sha256}`)}\n`);
         return sha256;
       }
       // The beginning that an earlier run had left was of another file.

@@ -162,7 +162,10 @@ async function fromStore(store: Store, sha256: Sha256, start: number): Promise<G
 }
 
 function tooFar(sizeBytes: number): AptP2pError {
-  return new AptP2pError("MISMATCH", `the file has ${sizeBytes} bytes, fewer than are here already`);
+  return new AptP2pError(
+    "MISMATCH",
+    `the file has ${sizeBytes} bytes, fewer than are here already`,
+  );
 }
 
 /** The size that most peers tell. A wrong one only costs a download that does not match. */
