@@ -3,7 +3,9 @@ import tseslint from "typescript-eslint";
 
 // The core rooms take time, randomness and I/O as values, so that the daemon and the simulator run
 // the same code. What could break that is an error here.
-const rooms = ["base", "bencode", "krpc", "dht", "archive", "cache", "config", "engine", "sim"];
+const rooms = [
+  ...["base", "bencode", "krpc", "dht", "swarm", "archive", "cache", "config", "engine", "sim"],
+];
 const core = rooms.map((room) => `src/${room}/**/*.ts`);
 const message = "core rooms get time, randomness and I/O through ports (ARCHITECTURE.md)";
 

@@ -52,10 +52,12 @@ export class Control {
     readonly body: AsyncIterable<Buffer>;
   }> {
     const answer = await this.#open(question);
+    // Whoever reads slowly makes the daemon silent; only while bytes are waited for, that counts.
+    answer.socket.setTimeout(0);
     const facts = Object.fromEntries(
       Object.entries(answer.headers).map(([name, value]) => [name, value?.toString()]),
     );
-    return { facts, body: buffersOf(answer) };
+    return { facts, body: buffersOf(answer, question.patienceMs) };
   }
 
   async #open(question: Question): Promise<IncomingMessage> {
@@ -139,16 +141,32 @@ async function readAll(answer: IncomingMessage): Promise<string> {
   return text;
 }
 
-async function* buffersOf(answer: IncomingMessage): AsyncGenerator<Buffer, void> {
-  try {
-    for await (const chunk of answer) yield chunk as Buffer;
-  } catch (error) {
-    if (error instanceof AptP2pError) throw error;
-    const advice = "ask for it again, it goes on where it ended";
-    throw new AptP2pError("UPSTREAM", `the file could not be had to its end; ${advice}`, {
-      cause: error,
-    });
+/** Rejects with what the daemon's trailer says, or UPSTREAM when there is none. */
+async function* buffersOf(answer: IncomingMessage, patienceMs: number): AsyncGenerator<Buffer> {
+  const advice = "ask for it again, it goes on where it ended";
+  const chunks = answer[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  const tooSilent = (): void => {
+    const waited = `has been silent for ${Math.round(patienceMs / 1000)} s`;
+    answer.destroy(new AptP2pError("UPSTREAM", `the daemon ${waited}; ${advice}`));
+  };
+  for (;;) {
+    const timer = setTimeout(tooSilent, patienceMs);
+    try {
+      const step = await chunks.next();
+      if (step.done === true) break;
+      clearTimeout(timer);
+      yield step.value;
+    } catch (error) {
+      if (error instanceof AptP2pError) throw error;
+      throw new AptP2pError("UPSTREAM", `the daemon ended before the file did; ${advice}`, {
+        cause: error,
+      });
+    } finally {
+      clearTimeout(timer);
+    }
   }
+  const problem = answer.trailers["apt-p2p-problem"];
+  if (problem !== undefined) throw remoteError(parseJson(decodeURIComponent(problem)));
 }
 
 /** The body; a connection that breaks in the middle is a daemon that has gone. */

@@ -21,12 +21,14 @@ import { bytesText, visible } from "./text.ts";
 
 /** The daemon looks for peers for half a minute before it gives up, and a lonely one may be slow. */
 const filePatienceMs = 2 * minute;
+/** A wrong beginning is dropped, and so is what a liar made wrong; a third time it is not by chance. */
+const mostTries = 3;
 
 export async function getFile(query: Query): Promise<number> {
   checkUntil(query);
   const [what = ""] = query.operands;
   const wanted = wantedFile(what, query.values.get("sha256"));
-  const output = query.values.get("output") ?? nameFor(what);
+  const output = query.values.get("output") ?? nameFor(wanted);
   const got = output === "-" ? await toPipe(query, wanted) : await toFile(query, wanted, output);
   await seed(query, got);
   return exitCodes.ok.code;
@@ -46,7 +48,7 @@ export async function shareFiles(query: Query): Promise<number> {
     world.out.write(`${visible(`${operand}, ${size}, is shared. Others get it by`)}\n`);
     world.out.write(`${visible(`  apt-p2p get sha256:${sha256} -o ${basename(path)}`)}\n`);
   }
-  for (const sha256 of shared) await seed(query, sha256);
+  await Promise.all(shared.map((sha256) => seed(query, sha256)));
   return exitCodes.ok.code;
 }
 
@@ -73,12 +75,21 @@ function wantedFile(what: string, given: string | undefined): Wanted {
 }
 
 /** The last part of the URL's path; of a digest the digest. */
-function nameFor(what: string): string {
-  const name = basename(what.replace(/^sha256:/i, "").replace(/[?#].*$/, ""));
-  if (name === "" || name === "." || name === "..") {
+function nameFor({ url, sha256 }: Wanted): string {
+  const path = url?.replace(/[?#].*$/, "").replace(/^https?:\/\//i, "");
+  const name = path === undefined ? (sha256 ?? "") : plain(/\/([^/]+)$/.exec(path)?.[1] ?? "");
+  if (name === "" || name === "." || name === ".." || name.includes("/")) {
     throw new AptP2pError("USAGE", "the URL names no file; say with --output where it shall go");
   }
   return name;
+}
+
+function plain(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    return encoded;
+  }
 }
 
 function question({ url, sha256 }: Wanted, start: number): string {
@@ -89,43 +100,42 @@ function question({ url, sha256 }: Wanted, start: number): string {
 }
 
 /** In order, as it comes → its digest. */
-async function toPipe({ control, world }: Query, wanted: Wanted): Promise<string> {
-  const target = question(wanted, 0);
-  const { facts, body } = await control.file({ method: "GET", target, patienceMs: filePatienceMs });
-  const progress = new Progress("Getting", world);
-  const totalBytes = Number(facts["apt-p2p-size"] ?? "0");
-  let bytes = 0;
-  for await (const chunk of body) {
-    await world.out.writeBytes(chunk);
-    bytes += chunk.length;
-    progress.show({ bytes, totalBytes });
+async function toPipe(query: Query, wanted: Wanted): Promise<string> {
+  const hash = createHash("sha256");
+  const sha256 = await receive(query, question(wanted, 0), 0, async (chunk) => {
+    hash.update(chunk);
+    await query.world.out.writeBytes(chunk);
+  });
+  if (hash.digest("hex") !== sha256) {
+    throw new AptP2pError("MISMATCH", "what was written is not the file");
   }
-  progress.clear();
-  return facts["apt-p2p-sha256"] ?? "";
+  return sha256;
 }
 
 async function toFile(query: Query, wanted: Wanted, output: string): Promise<string> {
   const { world } = query;
   const path = resolve(world.workingDirectory, output);
   const part = `${path}.part`;
-  for (const last of [false, true]) {
+  for (let tries = 1; ; tries++) {
     const file = await openPart(part);
     try {
       const sha256 = await fill(query, wanted, file);
-      if (sha256 !== undefined) {
-        await file.handle.sync();
-        await rename(part, path);
-        world.out.write(`${visible(`${output}, sha256:${sha256}`)}\n`);
-        return sha256;
+      await file.handle.sync();
+      await rename(part, path);
+      world.out.write(`${visible(`${output}, sha256:${sha256}`)}\n`);
+      return sha256;
+    } catch (thrown) {
+      if (!(thrown instanceof AptP2pError)) {
+        throw new AptP2pError("STORAGE", `cannot write ${output}: ${errorText(thrown)}`);
       }
-      // The beginning that an earlier run had left was of another file.
-      await file.handle.truncate(0);
+      // The beginning that is here, of an earlier run or of this one, may be of another file.
+      const wrong = thrown.code === "MISMATCH";
+      if (wrong) await file.handle.truncate(0);
+      if (!wrong || tries === mostTries) throw thrown;
     } finally {
       await file.handle.close();
     }
-    if (last) break;
   }
-  throw new AptP2pError("MISMATCH", `what has come is not the file; ${output} was not written`);
 }
 
 interface Part {
@@ -146,26 +156,40 @@ async function openPart(path: string): Promise<Part> {
   }
 }
 
-/** → the digest; undefined: all bytes are here, and they are not the file. */
-async function fill(
+/** → the digest. Rejects MISMATCH if what is here now is not the file. */
+async function fill(query: Query, wanted: Wanted, part: Part): Promise<string> {
+  const { handle, sizeBytes, hash } = part;
+  const sha256 = await receive(query, question(wanted, sizeBytes), sizeBytes, async (chunk) => {
+    hash.update(chunk);
+    await handle.appendFile(chunk);
+  });
+  if (hash.digest("hex") !== sha256) {
+    throw new AptP2pError("MISMATCH", "what has come is not the file; nothing was kept of it");
+  }
+  return sha256;
+}
+
+/** All bytes from `start` on, one chunk after the other → the digest that they should have. */
+async function receive(
   { control, world }: Query,
-  wanted: Wanted,
-  { handle, sizeBytes, hash }: Part,
-): Promise<string | undefined> {
-  const target = question(wanted, sizeBytes);
+  target: string,
+  start: number,
+  take: (chunk: Buffer) => Promise<void>,
+): Promise<string> {
   const { facts, body } = await control.file({ method: "GET", target, patienceMs: filePatienceMs });
   const progress = new Progress("Getting", world);
   const totalBytes = Number(facts["apt-p2p-size"] ?? "0");
-  let bytes = sizeBytes;
-  for await (const chunk of body) {
-    hash.update(chunk);
-    await handle.write(chunk);
-    bytes += chunk.length;
-    progress.show({ bytes, totalBytes });
+  let bytes = start;
+  try {
+    for await (const chunk of body) {
+      await take(chunk);
+      bytes += chunk.length;
+      progress.show({ bytes, totalBytes });
+    }
+  } finally {
+    progress.clear();
   }
-  progress.clear();
-  const sha256 = facts["apt-p2p-sha256"] ?? "";
-  return hash.digest("hex") === sha256 ? sha256 : undefined;
+  return facts["apt-p2p-sha256"] ?? "";
 }
 
 /** Before anything is done: nobody shall learn of it after an hour. */
@@ -186,5 +210,5 @@ async function seed(query: Query, sha256: string): Promise<void> {
 function seededView(result: unknown): string {
   const facts = record(result);
   const bytes = bytesText(number(facts["uploadedBytes"]) ?? 0);
-  return `${bytes} went to others; it is not shared any more\n`;
+  return `${bytes} went to others; it is not offered by hand any more\n`;
 }

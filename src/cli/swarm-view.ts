@@ -81,7 +81,7 @@ function neighboursText(neighbours: unknown): string {
   const all = items(neighbours).map(record);
   if (all.length === 0) return "";
   const answering = all.filter((each) => number(each["answeredAgoMs"]) !== undefined).length;
-  return `${countText(all.length)}, of which ${countText(answering)} have answered`;
+  return `${countText(all.length)}, ${countText(answering)} of them answering`;
 }
 
 function peerRows(direction: "from" | "to", peers: unknown): string[][] {

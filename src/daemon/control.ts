@@ -122,7 +122,12 @@ async function answerFiles(
     case "POST /cache/verify":
       return work(components, response, (tell, signal) => store.verify(tell, signal));
     case "POST /cache/clean":
-      return work(components, response, (tell) => store.clean(cleanChoice(query), tell));
+      return work(components, response, async (tell) => {
+        const what = cleanChoice(query);
+        // A file that was offered by hand is only forgotten: it is not ours.
+        if (typeof what === "object" && "sha" in what) await store.unshare(what.sha);
+        return store.clean(what, tell);
+      });
     case "POST /cache/import":
       return work(components, response, (tell, signal) =>
         store.import(query.getAll("path"), tell, signal),

@@ -69,7 +69,9 @@ export class Readers {
       const received = this.#host.received();
       const bytes = await received.read(position, until);
       if (bytes.length === 0) {
-        throw received.failure ?? new AptP2pError("STORAGE", "cannot read what was written");
+        // It may have been thrown away meanwhile, as wrong.
+        const failure = this.#host.error() ?? received.failure;
+        throw failure ?? new AptP2pError("STORAGE", "cannot read what was written");
       }
       return bytes;
     }

@@ -109,9 +109,14 @@ async function expectation(
     const name = `sha256/${sha256}` as FileName;
     return { sha256, sizeBytes: undefined, name, url, provenance: ownWord };
   }
-  const target = parseTarget(/^https?:\/\//.test(url) ? url : `http://${url}`);
-  if (target?.name === undefined) throw new AptP2pError("USAGE", `no URL of a file: ${url}`);
-  const { name } = target;
+  const [whole = ""] = url.split("#", 1);
+  const target = parseTarget(/^https?:\/\//.test(whole) ? whole : `http://${whole}`);
+  // With a query it is no archive's.
+  const own = sha256 === undefined ? undefined : (`sha256/${sha256}` as FileName);
+  const name = target?.name ?? own;
+  if (target === undefined || name === undefined) {
+    throw new AptP2pError("USAGE", `no URL of a file whose digest is known: ${url}`);
+  }
   const from = urlOf(target, target.scheme);
   await archive.settled(name);
   const listed = archive

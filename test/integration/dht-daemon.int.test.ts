@@ -149,7 +149,7 @@ describe("daemons in a DHT", function () {
     const held = await report(asker());
     assert.ok((held.families[0]?.held.values ?? 0) > 0, "neighbours hold it for each other");
 
-    await publisher().command("cache", "clean", "--all");
+    await publisher().command("cache", "clean", digest);
     await until(publisher(), ({ families: [first] }) => first?.publishing.placed === 0);
     assert.equal((await asker().command("lookup", digest)).status, 1, "it is withdrawn");
   });

@@ -284,7 +284,7 @@ describe("GotPeers", () => {
     );
     assert.equal(failure, undefined);
     assert.deepEqual(got, [0, 1]);
-    assert.deepEqual(offers, [{ active: 1, queued: 0, slots: 8 }]);
+    assert.deepEqual(offers, [{ active: 1, queued: 0, slots: 16 }]);
   });
 
   it("names every other answer to a request for pieces for what it is", async () => {

@@ -16,6 +16,8 @@ import { scratchDirectory, undoable } from "./scratch.ts";
 import type { Undoable } from "./scratch.ts";
 
 export interface DaemonOptions {
+  /** Of loopback, where it listens; default: 127.0.0.1. */
+  readonly address?: string;
   /** etc/apt of the root that it serves: sources and keyrings. */
   readonly aptConfigDirectory: string;
   /** Default: an empty directory. */
@@ -84,7 +86,11 @@ export class TestDaemon {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return `http://${this.#address}:${this.port}`;
+  }
+
+  get #address(): string {
+    return this.#options.address ?? "127.0.0.1";
   }
 
   /** What it has written so far, over all its lives (the last 4 MiB). */
@@ -151,9 +157,15 @@ export class TestDaemon {
     }
   }
 
+  /** Program and arguments of a command with this daemon's configuration. */
+  commandLine(...words: readonly string[]): string[] {
+    return [process.execPath, program, ...words, "--config", this.#configPath];
+  }
+
   /** Runs a command of the program with this daemon's configuration. */
   async command(...words: readonly string[]): Promise<CommandResult> {
-    const child = spawn(process.execPath, [program, ...words, "--config", this.#configPath], {
+    const [file = "", ...rest] = this.commandLine(...words);
+    const child = spawn(file, rest, {
       cwd: this.directory,
       env: { PATH: process.env["PATH"], LC_ALL: "C", ...this.#options.environment },
       stdio: ["ignore", "pipe", "pipe"],
@@ -207,7 +219,7 @@ export class TestDaemon {
   async #answers(): Promise<boolean> {
     try {
       if (this.#options.dhtOnly !== true) {
-        await httpGet({ host: "127.0.0.1", port: this.port, path: "/" });
+        await httpGet({ host: this.#address, port: this.port, path: "/" });
       }
       await this.status();
       return true;
@@ -219,7 +231,7 @@ export class TestDaemon {
   #configuration(): string {
     const options = this.#options;
     const sections: Record<string, readonly string[]> = {
-      proxy: [`port = ${this.port}`, "bind = 127.0.0.1"],
+      proxy: [`port = ${this.port}`, `bind = ${this.#address}`],
       store: [
         `cache_dir = ${this.cacheDirectory}`,
         `state_dir = ${this.stateDirectory}`,

@@ -52,9 +52,11 @@ describe("statusView()", () => {
 
 Traffic
   from the cache  75.0 MB  75 %
+  from peers          0 B   0 %
   from mirrors    25.0 MB  25 %
   passed through      0 B   0 %
   to clients       100 MB
+  to peers            0 B
 
 Releases
   ftp.us.debian.org/debian/dists/trixie  verified  2026-01-02  1 index, 2 files
