@@ -22,6 +22,7 @@ describe("get and share", function () {
   const scratch = scratchDirectory("get-share");
   let giver: TestDaemon;
   let taker: TestDaemon;
+  const started: TestDaemon[] = [];
 
   before(async function () {
     if (!daemonIsBuilt()) this.skip();
@@ -32,13 +33,15 @@ describe("get and share", function () {
       // So slow that something can happen meanwhile.
       settings: { peers: ["lan_upload_rate = 3MB"] },
     });
+    started.push(giver);
     const neighbours = `neighbours = ${net}.1:${giver.port}`;
     taker = await startDaemon({
       ...{ ...common, address: `${net}.2`, settings: { peers: [neighbours] } },
     });
+    started.push(taker);
   });
   after(async () => {
-    await Promise.all([giver, taker].map((daemon) => daemon?.close()));
+    await Promise.all([giver, taker].map((daemon) => daemon.close()));
     scratch.remove();
   });
 

@@ -16,15 +16,20 @@ export interface SwarmRow {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly p999Ms: number;
+  /** The same as 0, 5, … 100 percent, for figures. */
+  readonly quantilesMs: readonly number[];
   /** When the last one had it. */
   readonly lastMs: number;
-  /** `lastMs` by the bound. */
+  /** Who took longest, by the bound. */
   readonly ratio: number;
   /** What the mirror sent in all, and the parts of it that came by ranges and again, in copies. */
   readonly mirrorCopies: number;
   readonly mirrorRanges: number;
   readonly mirrorAgain: number;
   readonly mirrorRequests: number;
+  /** What the seeds sent in all, in copies, and when each piece had left them once. */
+  readonly seedCopies: number;
+  readonly sownMs: number | undefined;
   /** Of those that read in order: from the start to the first byte, and without any. */
   readonly firstByteP99Ms: number;
   readonly longestSilenceMs: number;
@@ -59,20 +64,24 @@ export function runSwarm(
   );
   const silences = ordered.map(({ figures }) => figures.longestSilenceMs);
   const couldSend = plan.members.reduce((sum, { up }) => sum + (up * endMs) / 1000, 0);
-  const sent = world.members.reduce((sum, { host }) => sum + host.sentBytes, 0);
   const received = Math.max(1, took.length) * plan.sizeBytes;
   const count = (name: string): number => world.counters.get(name) / received;
   return {
     ...{ scenario, seed: plan.seed, members: plan.members.length, sizeBytes: plan.sizeBytes },
     ...{ boundMs: Math.round(boundMs), finished: took.length },
     ...{ p50Ms: at(took, 50), p99Ms: at(took, 99), p999Ms: at(took, 99.9) },
-    ...{ lastMs: Math.round(lastMs), ratio: rounded(lastMs / boundMs) },
+    quantilesMs: Array.from({ length: 21 }, (_, step) => at(took, 5 * step)),
+    ...{ lastMs: Math.round(lastMs), ratio: rounded((took.at(-1) ?? NaN) / boundMs) },
     ...mirrorFigures(world, plan.sizeBytes),
+    seedCopies: rounded(
+      sentBy(world.members.filter(({ plan: { seed } }) => seed)) / plan.sizeBytes,
+    ),
+    sownMs: world.sownMs === undefined ? undefined : Math.round(world.sownMs),
     firstByteP99Ms: at(Float64Array.from(first).sort(), 99),
     longestSilenceMs: Math.round(Math.max(0, ...silences)),
     duplicates: rounded(count("swarm.bytes.duplicate")),
     refused: rounded(count("swarm.bytes.refused")),
-    uplinksUsed: rounded(sent / couldSend),
+    uplinksUsed: rounded(sentBy(world.members) / couldSend),
     refetches: clients.reduce((sum, { figures }) => sum + figures.refetches, 0),
     more: more(world),
   };
@@ -84,6 +93,10 @@ export function tookOf(members: readonly Member[]): Float64Array {
     finishedMs === undefined || startedMs === undefined ? [] : [finishedMs - startedMs],
   );
   return Float64Array.from(took).sort();
+}
+
+function sentBy(members: readonly Member[]): number {
+  return members.reduce((sum, { host }) => sum + host.sentBytes, 0);
 }
 
 /** To three decimals. */

@@ -165,7 +165,7 @@ export function evenness(sent: readonly number[]): Readonly<Record<string, numbe
 
 /** One volunteer's network link, in bytes a second, and the uploads that keep the busy half busy. */
 const volunteerRate = 100 * Mbit;
-const busyUploads = 8;
+const busyUploads = 4;
 const volunteers = 8;
 
 /**

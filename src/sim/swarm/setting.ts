@@ -91,6 +91,8 @@ export interface Setting {
   endpointOf(id: number): Endpoint;
   /** One way. */
   latencyMs(a: number, b: number): number;
+  /** A seed has sent a piece. */
+  sow(piece: number): void;
   finished(member: Machine): void;
   digestOf(content: Content, piece: number): string;
   listOf(member: Machine): PieceList;

@@ -245,6 +245,7 @@ class Intake {
     while (this.#piece < end && this.#got >= pieceLength(shape, this.#piece)) {
       this.#got -= pieceLength(shape, this.#piece);
       const piece = this.#piece++;
+      if (this.#from.plan.seed === true) this.#world.sow(piece);
       asker.gotPiece(request, piece, this.#from.contentOf(piece));
       if (this.#upload.ended) return;
     }

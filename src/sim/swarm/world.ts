@@ -33,6 +33,9 @@ export class SwarmWorld implements Setting {
   readonly near: boolean;
   readonly mirror: SimMirror | undefined;
   readonly finding: Finding;
+  /** Pieces that seeds have sent whole, and when the last of all had been sent once. */
+  readonly sown: PieceMap;
+  sownMs: number | undefined;
   readonly #plan: SwarmPlan;
   readonly #byKey = new Map<string, Member>();
   readonly #true: PieceList;
@@ -45,6 +48,7 @@ export class SwarmWorld implements Setting {
     this.shape = shapeOf(plan.sizeBytes);
     this.allPieces = PieceMap.full(this.shape.pieces);
     this.noPieces = new PieceMap(this.shape.pieces);
+    this.sown = new PieceMap(this.shape.pieces);
     this.policy = { ...defaultPolicy, ...plan.policy };
     this.patienceMs = plan.patienceMs;
     this.near = plan.finding === "lan";
@@ -86,6 +90,11 @@ export class SwarmWorld implements Setting {
   /** One way. */
   latencyMs(a: number, b: number): number {
     return this.#plan.latencyMs(a, b);
+  }
+
+  /** A seed has sent a piece. */
+  sow(piece: number): void {
+    if (this.sown.add(piece) && this.sown.whole) this.sownMs = this.clock.monotonicMs();
   }
 
   finished({ id, plan }: Machine): void {
