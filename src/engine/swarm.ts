@@ -128,7 +128,6 @@ export class Swarm {
       }
     }
     this.#doubtful.delete(sha256);
-    this.#solve(sha256);
   }
 
   /** A body that is not the file has come with the help of peers; who lied will be known later. */
@@ -142,23 +141,25 @@ export class Swarm {
     this.#doubtful.set(sha256, doubtful);
   }
 
-  /** It was fetched elsewhere, or given up. */
+  /** Its download is over, well or not; what can be stored of it is. */
   ended(sha256: Sha256): void {
     this.#parts.announce.ended(sha256);
+    this.#solve(sha256);
   }
 
   close(): void {
     for (const session of [...this.#live.values()]) session.close();
   }
 
+  /** Who spoiled it before is known when the store has it. */
   #solve(sha256: Sha256): void {
     const record = this.#unsolved.get(sha256);
     if (record === undefined) return;
-    this.#unsolved.delete(sha256);
     const { pieceHashes, log } = this.#parts;
     pieceHashes(sha256)
       .then((hashes) => {
-        if (hashes === undefined) return;
+        if (hashes === undefined || this.#unsolved.get(sha256) !== record) return;
+        this.#unsolved.delete(sha256);
         this.#ban(record, (piece) => {
           const hash = hashes.subarray(piece * 32, piece * 32 + 32);
           return hash.length === 32 ? hash.toString("hex") : undefined;

@@ -10,6 +10,7 @@ import { GiB } from "../base/units.ts";
 import { Store } from "../cache/store.ts";
 import { Engine, type EngineSettings } from "../engine/engine.ts";
 import { storedBytes } from "../engine/stored-bytes.ts";
+import type { Swarm } from "../engine/swarm.ts";
 import { FakeMirror } from "./fake-mirror.ts";
 import { MemoryFiles } from "./memory-files.ts";
 import { MemoryKeyValue } from "./memory-key-value.ts";
@@ -32,8 +33,21 @@ export interface WorldOptions {
   readonly mirrorBytesPerMs?: number;
   readonly quotaBytes?: number;
   readonly settings?: Partial<EngineSettings>;
+  /** Peers beside the mirror; undefined: there are none. */
+  readonly swarm?: (parts: SwarmWorldParts) => Swarm;
   /** Parts of an earlier world that outlive it. */
   readonly rebuilt?: Partial<Pick<EngineWorld, "clock" | "files" | "kv" | "mirror">>;
+}
+
+/** What of a world its swarm is made of. */
+export interface SwarmWorldParts {
+  readonly clock: VirtualClock;
+  readonly hashes: Hashes;
+  readonly counters: Counters;
+  readonly log: Log;
+  readonly mirror: FakeMirror;
+  readonly kv: MemoryKeyValue;
+  readonly store: Store;
 }
 
 /** No key, no program: every Release is unverifiable, which is all that most stories need. */
@@ -85,7 +99,7 @@ export async function engineWorld(options: WorldOptions): Promise<EngineWorld> {
   );
   held.store = store;
   const engine = new Engine(
-    { ...common, archive, store, mirror },
+    { ...common, archive, store, mirror, swarm: options.swarm?.({ ...common, mirror, store }) },
     {
       httpsHosts: [],
       serveStale: false,

@@ -72,20 +72,22 @@ export class FakeMirror implements Mirror {
     },
   ): MirrorResponse {
     const { request, fault, signal } = work;
-    const asked = /^bytes=(\d+)-$/.exec(request.headers["range"] ?? "");
+    const asked = /^bytes=(\d+)-(\d*)$/.exec(request.headers["range"] ?? "");
     const start = fault.ignoreRange === true ? 0 : Number(asked?.[1] ?? 0);
+    const last = fault.ignoreRange === true ? "" : (asked?.[2] ?? "");
+    const end = last === "" ? file.length : Math.min(file.length, Number(last) + 1);
     const partial = asked !== null && fault.ignoreRange !== true;
     const headers = {
       "content-type": "application/octet-stream",
-      "content-length": `${file.length - start}`,
+      "content-length": `${end - start}`,
       "last-modified": DATE,
-      ...(partial && { "content-range": `bytes ${start}-${file.length - 1}/${file.length}` }),
+      ...(partial && { "content-range": `bytes ${start}-${end - 1}/${file.length}` }),
     };
     return {
       status: partial ? 206 : 200,
       headers: defined({ ...headers, ...fault.headers }),
       global: true,
-      body: this.#body(file.subarray(start), fault.cutAtBytes, signal),
+      body: this.#body(file.subarray(start, end), fault.cutAtBytes, signal),
     };
   }
 

@@ -23,6 +23,13 @@ export class Flights {
     return [...this.#all];
   }
 
+  /** When the last bytes came of those under way; -Infinity: none is. */
+  get heardMs(): number {
+    let last = -Infinity;
+    for (const { lastMs } of this.#all) last = Math.max(last, lastMs);
+    return last;
+  }
+
   /** undefined: it is over. */
   of(request: PieceRequest): Flight | undefined {
     return request instanceof Flight && this.#all.has(request) ? request : undefined;

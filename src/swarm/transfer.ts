@@ -118,7 +118,8 @@ export class Transfer {
   get hopeless(): boolean {
     const { mirror, policy } = this.#core;
     if (this.done || mirror.usable) return false;
-    return !this.hopeful || this.#nowMs - this.#keptMs >= policy.hopelessMs;
+    const heardMs = Math.max(this.#keptMs, this.#flights.heardMs);
+    return !this.hopeful || this.#nowMs - heardMs >= policy.hopelessMs;
   }
 
   /** Whether peers have, or may have, something that is missing. */
@@ -159,8 +160,7 @@ export class Transfer {
 
   /** Everything ends; nothing is called any more. */
   close(): void {
-    this.#closed = true;
-    this.#streamWanted = false;
+    [this.#closed, this.#streamWanted] = [true, false];
     this.#cancelTick?.();
     for (const flight of this.#flights.all()) this.#flights.end(flight, "cancel");
   }
@@ -271,7 +271,7 @@ export class Transfer {
     this.#flights.end(flight, "ended");
     const peer = this.#core.book.get(flight.source);
     if (failure === undefined) {
-      if (peer !== undefined && flight.donePieces === flight.count) peer.failures = 0;
+      if (flight.donePieces === flight.count && peer !== undefined) peer.failures = 0;
     } else if (peer === undefined) {
       if (failure.kind !== "busy") this.#mirrorPieces.failed();
     } else if (failure.kind === "busy") {

@@ -53,7 +53,12 @@ export class Finding {
 
   #findNear(asker: Machine, events: FindEvents): void {
     const { clock } = this.#world;
-    for (const each of this.#some(this.#world.members, askedNeighbours, asker)) {
+    // Machines that are not there, or have nothing to do with the file yet, are no neighbours here.
+    const there = this.#world.members.filter(
+      ({ plan, figures, gone }) =>
+        gone === undefined && (plan.seed === true || figures.startedMs !== undefined),
+    );
+    for (const each of this.#some(there, askedNeighbours, asker)) {
       const roundTripMs = 2 * this.#world.latencyMs(asker.id, each.id);
       clock.after(roundTripMs, () => {
         if (each.gone !== undefined || each.plan.trouble === "deaf") return;

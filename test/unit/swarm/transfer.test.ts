@@ -73,6 +73,11 @@ describe("Transfer", () => {
       assert.ok(mirrorBytes > size / 2 && mirrorBytes < 0.9 * size, `${mirrorBytes}`);
     });
 
+    it("is not missed while a slow peer gives all the same", () => {
+      const made = swarm([{ ...good, rate: 50_000 }], { mirror: false, sizeBytes: 2 * MiB });
+      assert.ok(made.transfer.done, "one piece takes ten seconds");
+    });
+
     it("is not needed where there is none", () => {
       const made = swarm([good], { mirror: false });
       assert.ok(made.transfer.done);
