@@ -21,6 +21,13 @@ export interface FindEvents {
   readonly done: () => void;
 }
 
+export interface FindRound {
+  /** Not in the DHT. */
+  readonly where: "near" | undefined;
+  /** It was looked for a moment ago: fewer are asked. */
+  readonly again: boolean;
+}
+
 export interface Finder {
   /** Somebody is known who could be asked about any file. */
   readonly known: boolean;
@@ -30,7 +37,7 @@ export interface Finder {
     sha256: Sha256,
     sizeBytes: number,
     events: FindEvents,
-    where?: "near",
+    how?: FindRound,
   ): { readonly cancel: () => void };
   /** It has given pieces of a file that is proven now. */
   useful(endpoint: Endpoint): void;
@@ -68,7 +75,7 @@ export class PeerFinder implements Finder {
     sha256: Sha256,
     sizeBytes: number,
     events: FindEvents,
-    where?: "near",
+    { where, again }: FindRound = { where: undefined, again: false },
   ): { readonly cancel: () => void } {
     const { neighbours, clock, counters } = this.#parts;
     const startMs = clock.monotonicMs();
@@ -96,7 +103,8 @@ export class PeerFinder implements Finder {
       });
       cancels.push(() => lookup.cancel());
     }
-    cancels.push(neighbours.find(sha256, sizeBytes, { peers: events.peers, done: over }).cancel);
+    const nearEvents = { peers: events.peers, done: over };
+    cancels.push(neighbours.find({ sha256, sizeBytes, again }, nearEvents).cancel);
     return { cancel: () => cancels.forEach((cancel) => cancel()) };
   }
 

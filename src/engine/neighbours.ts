@@ -34,7 +34,15 @@ export interface NeighbourStatus {
   readonly useful: number;
 }
 
-/** All are asked about a file if there are no more; else some. */
+/** A file that is looked for. */
+export interface Wanted {
+  readonly sha256: Sha256;
+  readonly sizeBytes: number;
+  /** It was asked for a moment ago. */
+  readonly again: boolean;
+}
+
+/** All are asked about a file if there are no more; else, and when they are asked again, some. */
 const askAll = 48;
 const askSome = 16;
 /** Those whose filters tell nothing, about a file that nobody downloads for long. */
@@ -105,6 +113,16 @@ export class Neighbours {
     this.#refresh(neighbour);
   }
 
+  /** Those that the configuration names, all of them: others that it named before are forgotten. */
+  configure(endpoints: readonly Endpoint[]): void {
+    const named = new Set(endpoints.map(({ text }) => text));
+    for (const neighbour of [...this.#known.values()]) {
+      const { configured, endpoint } = neighbour.traits;
+      if (configured && !named.has(endpoint.text)) this.#forget(neighbour);
+    }
+    for (const endpoint of endpoints) this.learn(endpoint, "configuration");
+  }
+
   /** It gave pieces of a file that is proven. */
   useful(endpoint: Endpoint): void {
     const neighbour = this.#known.get(endpoint.text);
@@ -114,7 +132,7 @@ export class Neighbours {
   }
 
   /** See Finder.find. `done` is called within 150 ms, and nothing from inside this call. */
-  find(sha256: Sha256, sizeBytes: number, events: NeighbourEvents): { cancel: () => void } {
+  find({ sha256, ...wanted }: Wanted, events: NeighbourEvents): { cancel: () => void } {
     const { clock, counters } = this.#parts;
     this.#forgetFailed();
     const search = new NeighbourSearch(clock, sha256, events, () => this.#searches.delete(search));
@@ -122,23 +140,26 @@ export class Neighbours {
     const ended = search.expect();
     const oldMs = Math.max(filterOldMs, this.#known.size * filterShareMs);
     const far = this.#farInfos();
-    const promised: PeerInfo[] = [];
-    const silent: Neighbour[] = [];
-    for (const neighbour of this.#known.values()) {
-      const { prompt, filterAgeMs } = neighbour;
-      const old = filterAgeMs > oldMs;
-      const promises = neighbour.promises(sha256);
-      if (promises) promised.push(infoOf(neighbour, "whole"));
+    const known = [...this.#known.values()];
+    const promising = new Set(known.filter((neighbour) => neighbour.promises(sha256)));
+    const promised = [...promising].map((neighbour) => infoOf(neighbour, "whole"));
+    const asked = this.#chosen(
+      known.filter((each) => !promising.has(each) && each.prompt && each.traits.near),
+      wanted,
+    );
+    for (const neighbour of known) {
+      // Whoever is asked for this file needs no filter to tell of it.
+      if (neighbour.filterAgeMs <= oldMs || asked.has(neighbour)) continue;
       // Who has promised is asked for its filter for later files' sake; else its answer may help.
-      if (old) this.#refresh(neighbour, promises || !prompt ? undefined : search.expect());
-      if (!promises && prompt && neighbour.traits.near) silent.push(neighbour);
+      const useless = promising.has(neighbour) || !neighbour.prompt;
+      this.#refresh(neighbour, useless ? undefined : search.expect());
     }
     counters.add("swarm.found.promised", promised.length);
     clock.after(0, () => {
       search.name([...promised, ...far]);
       ended();
     });
-    for (const neighbour of this.#chosen(silent, sizeBytes)) {
+    for (const neighbour of asked) {
       const answered = search.expect();
       neighbour.ask(sha256, (holding) => {
         if (holding !== undefined && holding.have !== "no" && search.running) {
@@ -184,16 +205,24 @@ export class Neighbours {
    * Whose answer is worth a question although its filter has said no: filters tell nothing of
    * downloads. Of short files nobody downloads for long; there a filter is enough.
    */
-  #chosen(silent: readonly Neighbour[], sizeBytes: number): readonly Neighbour[] {
+  #chosen(
+    silent: readonly Neighbour[],
+    { sizeBytes, again }: Omit<Wanted, "sha256">,
+  ): ReadonlySet<Neighbour> {
     const short = sizeBytes <= limits.pieceBytes;
     const able = short ? silent.filter(({ filters }) => !filters) : silent;
-    if (able.length <= (short ? askShort : askAll)) return able;
+    const [all, some] = short
+      ? [askShort, askShort]
+      : again
+        ? [askSome, askSome]
+        : [askAll, askSome];
+    if (able.length <= all) return new Set(able);
     // The useful ones first; among equals whoever comes.
     const drawn = able.map((neighbour) => ({
       ...{ neighbour, rank: neighbour.useful + this.#parts.random.next() },
     }));
     drawn.sort((a, b) => b.rank - a.rank);
-    return drawn.slice(0, short ? askShort : askSome).map(({ neighbour }) => neighbour);
+    return new Set(drawn.slice(0, some).map(({ neighbour }) => neighbour));
   }
 
   /** Far peers cannot be asked for filters; their word on each file is asked for by the transfer. */

@@ -1,6 +1,8 @@
 /**
  * Looks for peers of one file as long as it comes. Those who begin in the same moment know nothing of
- * each other in it: so the neighbours are asked again soon, and the DHT now and then.
+ * each other in it: so the neighbours are asked again soon, and the DHT now and then. In a large crowd
+ * that ends soon: its members name each other, and questions of everybody to everybody would cost
+ * more than the file.
  */
 import { limits } from "../base/limits.ts";
 import type { Clock, Random } from "../base/ports.ts";
@@ -12,9 +14,19 @@ import type { FindEvents, Finder } from "./finder.ts";
 const pausesMs = [second / 4, second, 2 * second, 5 * second];
 /** Every so many rounds the DHT is asked as well. */
 const dhtRounds = 4;
+/** With so many that have answered for the file nobody else is looked for: nobody watches more. */
+export const enoughPeers = 16;
+
+export interface SearchParts {
+  readonly finder: Finder;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** How many have answered for the file so far. */
+  readonly answering: () => number;
+}
 
 export class Search {
-  readonly #parts: { readonly finder: Finder; readonly clock: Clock; readonly random: Random };
+  readonly #parts: SearchParts;
   readonly #sha256: Sha256;
   readonly #sizeBytes: number;
   readonly #events: FindEvents;
@@ -23,12 +35,7 @@ export class Search {
   readonly #cancels: (() => void)[] = [];
   #cancelTimer: () => void = () => undefined;
 
-  constructor(
-    parts: { readonly finder: Finder; readonly clock: Clock; readonly random: Random },
-    sha256: Sha256,
-    sizeBytes: number,
-    events: FindEvents,
-  ) {
+  constructor(parts: SearchParts, sha256: Sha256, sizeBytes: number, events: FindEvents) {
     this.#parts = parts;
     this.#sha256 = sha256;
     this.#sizeBytes = sizeBytes;
@@ -45,18 +52,25 @@ export class Search {
   }
 
   #find(done: () => void): void {
-    const { finder, clock, random } = this.#parts;
+    const { finder } = this.#parts;
     const where = this.#round % dhtRounds === 0 ? undefined : "near";
-    const search = finder.find(this.#sha256, this.#sizeBytes, { ...this.#events, done }, where);
+    const again = this.#round > 0;
+    const events = { ...this.#events, done };
+    const search = finder.find(this.#sha256, this.#sizeBytes, events, { where, again });
     this.#cancels.push(() => search.cancel());
     if (this.#cancels.length > dhtRounds) this.#cancels.shift();
     // A short file is over before anybody else could be found.
-    if (this.#sizeBytes <= limits.pieceBytes) return;
+    if (this.#sizeBytes > limits.pieceBytes) this.#findLater();
+  }
+
+  /** A look-up that is still under way then goes on to its end. */
+  #findLater(): void {
+    const { clock, random, answering } = this.#parts;
     const pauseMs = pausesMs[Math.min(this.#round, pausesMs.length - 1)] ?? second;
     this.#round++;
-    // A look-up that is still under way then goes on to its end.
-    this.#cancelTimer = clock.after(pauseMs * (0.75 + random.next() / 2), () =>
-      this.#find(() => undefined),
-    );
+    this.#cancelTimer = clock.after(pauseMs * (0.75 + random.next() / 2), () => {
+      if (answering() < enoughPeers) this.#find(() => undefined);
+      else this.#findLater();
+    });
   }
 }

@@ -12,7 +12,7 @@ import type { Bans } from "../swarm/bans.ts";
 import { liarsOf, truthOf, type TransferRecord } from "../swarm/blame.ts";
 import type { Patience } from "../swarm/patience.ts";
 import type { Finder } from "./finder.ts";
-import { Search } from "./search.ts";
+import { enoughPeers, Search } from "./search.ts";
 import { SwarmSession, type SessionParts, type SessionPlan } from "./swarm-session.ts";
 
 export interface SwarmComponents extends SessionParts {
@@ -20,6 +20,8 @@ export interface SwarmComponents extends SessionParts {
   readonly finder: Finder;
   readonly bans: Bans;
   readonly patience: Patience;
+  /** True: no new sessions just now, there is no room for what they hold. */
+  readonly crowded?: () => boolean;
   /** SHA-256 of all pieces of a whole file of the store; undefined: it is not there. */
   readonly pieceHashes: (sha256: Sha256) => Promise<Buffer | undefined>;
   /** Says in the DHT that a part of the file is here, or is not any more. */
@@ -55,7 +57,8 @@ export class Swarm {
 
   /** Whether a session may be of use: a short file is over before peers would be found by chance. */
   worthwhile(sizeBytes: number): boolean {
-    return sizeBytes > limits.pieceBytes || this.#parts.finder.known;
+    const useful = sizeBytes > limits.pieceBytes || this.#parts.finder.known;
+    return useful && this.#parts.crowded?.() !== true;
   }
 
   /** The session of a file under way. */
@@ -85,7 +88,8 @@ export class Swarm {
     };
     const doubtful = plan.mirror === undefined ? this.#doubtful.get(sha256) : undefined;
     let named = false;
-    const search = new Search(this.#parts, sha256, sizeBytes, {
+    const answering = (): number => session.transfer.knownPeers(enoughPeers).length;
+    const search = new Search({ ...this.#parts, answering }, sha256, sizeBytes, {
       peers: (peers) => {
         const good = peers.filter(
           ({ endpoint }) => !bans.banned(endpoint.address) && doubtful?.has(endpoint.text) !== true,

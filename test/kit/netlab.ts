@@ -11,6 +11,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 
+import { raiseNeighbourLimits } from "./neighbour-table.ts";
 import { undoable } from "./scratch.ts";
 import type { Undoable } from "./scratch.ts";
 
@@ -81,6 +82,7 @@ export class NetLab {
   readonly #removal: Undoable;
   #hosts = 0;
   #ports = 0;
+  #bridges = 1;
 
   constructor(network: LabNetwork = "near") {
     const reason = netlabProblem();
@@ -88,7 +90,11 @@ export class NetLab {
     removeLeftovers();
     this.network = network;
     this.#name = `${prefix}-${process.pid}-${++laboratories}`;
-    this.#removal = undoable(() => this.#remove());
+    const lowerAgain = raiseNeighbourLimits();
+    this.#removal = undoable(() => {
+      this.#remove();
+      if (!anyLaboratory()) lowerAgain();
+    });
     this.#switch = this.#addNamespace("sw");
     // A bridge that snoops on multicast without a querier forgets who listens.
     this.#ip(this.#switch, [
@@ -149,9 +155,36 @@ export class NetLab {
         "link set eth0 up",
         "route add default via 192.168.1.1",
       ]);
-      return new LabHost({ namespace, address, far: { namespace: host.namespace, port } });
+      const far = { namespace: host.namespace, port };
+      return new LabHost({ namespace, address, far, router: host });
     };
     return { outside: host, addHost };
+  }
+
+  /** Cuts these off from all others, and not from each other; who is behind a router takes it along. */
+  partition(places: readonly Place[]): void {
+    if (this.#bridges === 1) {
+      this.#bridges = 2;
+      this.#ip(this.#switch, [
+        "link add br1 type bridge",
+        "link set br1 type bridge mcast_snooping 0",
+        "link set br1 up",
+      ]);
+    }
+    for (const place of places) this.#join(this.hostOf(place), "br1");
+  }
+
+  /** Everybody reaches everybody again. */
+  heal(places: readonly Place[]): void {
+    for (const place of places) this.#join(this.hostOf(place), "br0");
+  }
+
+  /** A port that changes its bridge forgets what it does with multicast. */
+  #join(host: LabHost, bridge: "br0" | "br1"): void {
+    this.#ip(this.#switch, [
+      `link set ${host.switchPort} master ${bridge}`,
+      ...this.#multicast(host.switchPort),
+    ]);
   }
 
   /** The host that this place is. */
@@ -184,10 +217,14 @@ export class NetLab {
     this.#ip(this.#switch, [
       `link add ${port} type veth peer name ${device} netns ${namespace}`,
       `link set ${port} master br0 up`,
-      // Nobody hears another's multicast from afar.
-      ...(this.network === "far" ? [`link set ${port} type bridge_slave mcast_flood off`] : []),
+      ...this.#multicast(port),
     ]);
     return port;
+  }
+
+  /** Nobody hears another's multicast from afar. */
+  #multicast(port: string): readonly string[] {
+    return this.network === "far" ? [`link set ${port} type bridge_slave mcast_flood off`] : [];
   }
 
   #ip(namespace: string, lines: readonly string[]): void {
@@ -210,17 +247,25 @@ interface HostPlan {
   readonly address: string;
   /** The other end of its link. */
   readonly far: { readonly namespace: string; readonly port: string };
+  readonly router?: LabHost;
 }
 
 export class LabHost implements Place {
   readonly namespace: string;
   readonly address: string;
   readonly #far: HostPlan["far"];
+  readonly #router: LabHost | undefined;
 
-  constructor({ namespace, address, far }: HostPlan) {
+  constructor({ namespace, address, far, router }: HostPlan) {
     this.namespace = namespace;
     this.address = address;
     this.#far = far;
+    this.#router = router;
+  }
+
+  /** Of the laboratory's switch: its own, or its router's. */
+  get switchPort(): string {
+    return this.#router?.switchPort ?? this.#far.port;
   }
 
   /** Changes only what is given. */
@@ -298,11 +343,19 @@ table ip filter {
 `;
 }
 
+function namespaces(): readonly string[] {
+  return existsSync("/run/netns") ? readdirSync("/run/netns") : [];
+}
+
+/** Of any process: they share the kernel's limits. */
+function anyLaboratory(): boolean {
+  return namespaces().some((name) => name.startsWith(`${prefix}-`));
+}
+
 /** Of processes that are no more. */
 function removeLeftovers(): void {
-  const names = existsSync("/run/netns") ? readdirSync("/run/netns") : [];
   removeNamespaces(
-    names.filter((name) => {
+    namespaces().filter((name) => {
       const pid = new RegExp(`^${prefix}-(\\d+)-`).exec(name)?.[1];
       return pid !== undefined && !existsSync(`/proc/${pid}`);
     }),

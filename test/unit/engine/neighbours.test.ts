@@ -6,7 +6,7 @@ import { AptP2pError } from "../../../src/base/errors.ts";
 import { limits } from "../../../src/base/limits.ts";
 import type { Sha256 } from "../../../src/base/sha256.ts";
 import { minute, second } from "../../../src/base/units.ts";
-import { Neighbours } from "../../../src/engine/neighbours.ts";
+import { Neighbours, type Wanted } from "../../../src/engine/neighbours.ts";
 import type { PeerHttpRequest, PeerHttpResponse, PeerPort } from "../../../src/engine/ports.ts";
 import { SeededRandom } from "../../../src/sim/seeded-random.ts";
 import { VirtualClock } from "../../../src/sim/virtual-clock.ts";
@@ -83,10 +83,11 @@ class FakeNetwork implements PeerPort {
     ).length;
   }
 
-  look(sha256: Sha256, sizeBytes = long): Found {
+  look(sha256: Sha256, sizeBytes = long, again = false): Found {
     const found: Found = { named: [], doneMs: undefined };
     const startMs = this.clock.monotonicMs();
-    this.neighbours.find(sha256, sizeBytes, {
+    const wanted = { sha256, sizeBytes, again };
+    this.neighbours.find(wanted, {
       peers: (peers) => {
         assert.equal(found.doneMs, undefined, "named after the end");
         for (const peer of peers) found.named.push(`${peer.endpoint.text} ${peer.state}`);
@@ -101,8 +102,8 @@ class FakeNetwork implements PeerPort {
   }
 
   /** Looks for a file until that is over. */
-  async find(sha256: Sha256, sizeBytes = long): Promise<Found> {
-    const found = this.look(sha256, sizeBytes);
+  async find(sha256: Sha256, sizeBytes = long, again = false): Promise<Found> {
+    const found = this.look(sha256, sizeBytes, again);
     for (let passed = 0; passed < 200 && found.doneMs === undefined; passed++) await this.pass(1);
     return found;
   }
@@ -432,6 +433,25 @@ describe("Neighbours", () => {
     assert.ok(!hopeful(net) && net.asked.length === 0);
   });
 
+  it("asks all of a network once about a file, and only some when asked again", async () => {
+    const net = new FakeNetwork();
+    for (let host = 1; host <= 40; host++) {
+      net.machine(at(host));
+      net.neighbours.learn(at(host));
+    }
+    await net.pass(30_000, 100);
+    const filters = net.times("/~/filter");
+    await net.find(digest(1));
+    assert.equal(net.times("/~/have"), 40);
+    await net.find(digest(1), long, true);
+    assert.equal(net.times("/~/have"), 40 + 16);
+    assert.equal(
+      net.times("/~/filter") - filters,
+      24,
+      "of those that were not asked the second time",
+    );
+  });
+
   it("says nothing more once cancelled or closed, and leaves no timer behind", async () => {
     const net = new FakeNetwork();
     net.machine(at(1), [digest(1)]).delayMs = 50;
@@ -439,9 +459,12 @@ describe("Neighbours", () => {
     await net.pass(100);
     const told: string[] = [];
     const events = { peers: () => told.push("peers"), done: () => told.push("done") };
-    net.neighbours.find(digest(1), long, events).cancel();
-    net.neighbours.find(digest(2), long, events).cancel();
-    net.neighbours.find(digest(3), long, events);
+    const wanted = (seed: number): Wanted => ({
+      ...{ sha256: digest(seed), sizeBytes: long, again: false },
+    });
+    net.neighbours.find(wanted(1), events).cancel();
+    net.neighbours.find(wanted(2), events).cancel();
+    net.neighbours.find(wanted(3), events);
     await net.pass(10);
     net.neighbours.close();
     await net.pass(300);
