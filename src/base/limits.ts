@@ -220,6 +220,9 @@ export const limits = {
   /** Downloads that peers spoiled, remembered until the true file is here; some KB each. */
   unsolvedTransfers: 64,
 
+  /** Peers of which is remembered whether they gave something right; more than one run of apt meets. */
+  provenPeers: 512,
+
   /** A peer that lied about a whole file is not spoken to for so long; one with parts for a 24th. */
   banMs: day,
 

@@ -11,7 +11,9 @@ import type { Sha256 } from "../base/sha256.ts";
 import type { Bans } from "../swarm/bans.ts";
 import { liarsOf, truthOf, type TransferRecord } from "../swarm/blame.ts";
 import type { Patience } from "../swarm/patience.ts";
+import type { PeerInfo } from "../swarm/types.ts";
 import type { Finder } from "./finder.ts";
+import { Probation } from "./probation.ts";
 import { enoughPeers, Search } from "./search.ts";
 import { SwarmSession, type SessionParts, type SessionPlan } from "./swarm-session.ts";
 
@@ -51,8 +53,11 @@ export class Swarm {
   /** Whose word a wrong file was made by: not asked for it again, unless a mirror vouches for it. */
   readonly #doubtful = new BoundedMap<Sha256, Set<string>>(limits.unsolvedTransfers);
 
+  readonly #probation: Probation;
+
   constructor(parts: SwarmComponents) {
     this.#parts = parts;
+    this.#probation = new Probation(parts.clock);
   }
 
   /** Whether a session may be of use: a short file is over before peers would be found by chance. */
@@ -72,7 +77,7 @@ export class Swarm {
 
   /** Starts one; it ends with `over`. */
   open(plan: SwarmPlan): SwarmSession {
-    const { finder, bans, patience, clock, counters, announce } = this.#parts;
+    const { finder, patience, clock, counters, announce } = this.#parts;
     const { sha256, sizeBytes } = plan;
     const nowMs = clock.monotonicMs();
     const hopeful = finder.hopeful(sha256, sizeBytes);
@@ -86,19 +91,25 @@ export class Swarm {
     const waited = (success: boolean): void => {
       if (wait !== undefined) patience.ended(wait, success, clock.monotonicMs());
     };
-    const doubtful = plan.mirror === undefined ? this.#doubtful.get(sha256) : undefined;
+    const usable = this.#usable(plan);
+    const later = new Map<string, PeerInfo>();
     let named = false;
     const answering = (): number => session.transfer.knownPeers(enoughPeers).length;
+    const addFree = (): void => {
+      const free = [...later.values()].filter(({ endpoint }) => usable(endpoint.text) === "now");
+      for (const { endpoint } of free) later.delete(endpoint.text);
+      named ||= free.length > 0;
+      session.addPeers(free);
+    };
+    this.#probation.wait(sha256, addFree);
     const search = new Search({ ...this.#parts, answering }, sha256, sizeBytes, {
       peers: (peers) => {
-        const good = peers.filter(
-          ({ endpoint }) => !bans.banned(endpoint.address) && doubtful?.has(endpoint.text) !== true,
-        );
-        named ||= good.length > 0;
-        session.addPeers(good);
+        const good = peers.filter(({ endpoint }) => usable(endpoint.text) !== "never");
+        for (const peer of good) later.set(peer.endpoint.text, peer);
+        addFree();
       },
       list: (teller, group, list) => {
-        if (doubtful?.has(teller) !== true) session.tellList(teller, group, list);
+        if (usable(teller) === "now") session.tellList(teller, group, list);
       },
       done: () => {
         session.searchEnded();
@@ -110,6 +121,7 @@ export class Swarm {
     session.whenFound(() => waited(true));
     session.whenClosed(() => {
       search.cancel();
+      later.clear();
       if (this.#live.get(sha256) === session) this.#live.delete(sha256);
       const rate = session.transfer.mirrorRate;
       if (host !== undefined && rate !== undefined) this.#mirrorRates.set(host, rate);
@@ -120,6 +132,22 @@ export class Swarm {
     return session;
   }
 
+  /** Whether a peer is asked for this file: not who is banned, later who is on probation. */
+  #usable({ sha256, sizeBytes, mirror }: SwarmPlan): (peer: string) => "now" | "later" | "never" {
+    const { bans, counters } = this.#parts;
+    const doubtful = mirror === undefined ? this.#doubtful.get(sha256) : undefined;
+    return (peer) => {
+      const address = parseEndpoint(peer)?.address;
+      if (address === undefined || bans.banned(address)) return "never";
+      if (doubtful?.has(peer) === true) return "never";
+      // A short file is proven before its first byte leaves.
+      if (sizeBytes <= limits.pieceBytes) return "now";
+      if (this.#probation.admits(address, sha256)) return "now";
+      counters.add("swarm.peers.deferred");
+      return "later";
+    };
+  }
+
   /** The file of this record has the right digest: whoever said or sent something else is named. */
   proven(sha256: Sha256, record: TransferRecord | undefined): void {
     const { finder } = this.#parts;
@@ -128,7 +156,9 @@ export class Swarm {
       const liars = new Set(liarsOf(record, truthOf(record)).map(({ source }) => source));
       for (const source of record.bytes.keys()) {
         const endpoint = parseEndpoint(source);
-        if (endpoint !== undefined && !liars.has(source)) finder.useful(endpoint);
+        if (endpoint === undefined || liars.has(source)) continue;
+        this.#probation.proven(endpoint.address);
+        finder.useful(endpoint);
       }
     }
     this.#doubtful.delete(sha256);
@@ -139,7 +169,11 @@ export class Swarm {
     this.#parts.counters.add("swarm.mismatch");
     this.#unsolved.set(sha256, record);
     const doubtful = this.#doubtful.get(sha256) ?? new Set();
-    for (const source of believedIn(record)) doubtful.add(source);
+    for (const source of believedIn(record)) {
+      doubtful.add(source);
+      const endpoint = parseEndpoint(source);
+      if (endpoint !== undefined) this.#probation.doubt(endpoint.address);
+    }
     // So many cannot be told from the honest; it begins anew.
     if (doubtful.size > mostDoubtful) doubtful.clear();
     this.#doubtful.set(sha256, doubtful);
@@ -148,6 +182,7 @@ export class Swarm {
   /** Its download is over, well or not; what can be stored of it is. */
   ended(sha256: Sha256): void {
     this.#parts.announce.ended(sha256);
+    this.#probation.ended(sha256);
     this.#solve(sha256);
   }
 
@@ -168,6 +203,10 @@ export class Swarm {
           const hash = hashes.subarray(piece * 32, piece * 32 + 32);
           return hash.length === 32 ? hash.toString("hex") : undefined;
         });
+        for (const source of believedIn(record)) {
+          const endpoint = parseEndpoint(source);
+          if (endpoint !== undefined) this.#probation.cleared(endpoint.address);
+        }
       })
       .catch((thrown: unknown) => log.warn("blame.failed", { error: errorText(thrown) }));
   }

@@ -8,7 +8,7 @@ import { buildArchive } from "../kit/archive.ts";
 import type { Archive, PackageSpec } from "../kit/archive.ts";
 import { freePort } from "../kit/daemon.ts";
 import { LabMachine, startMachines } from "../kit/lab-machine.ts";
-import type { MachineOptions } from "../kit/lab-machine.ts";
+import type { MachineOptions, Program } from "../kit/lab-machine.ts";
 import { startLabMirror } from "../kit/lab-mirror.ts";
 import type { LabMirror } from "../kit/lab-mirror.ts";
 import { loopbackPlace, NetLab } from "../kit/netlab.ts";
@@ -26,6 +26,8 @@ export interface BedOptions {
   readonly mirrorRoundTripMs?: number;
   readonly settings?: Readonly<Record<string, readonly string[]>>;
   readonly nodeOptions?: readonly string[];
+  /** Another build than this checkout's. */
+  readonly program?: Program;
 }
 
 export interface Bed {
@@ -36,7 +38,9 @@ export interface Bed {
   readonly lab: NetLab | undefined;
   /** What a machine of this bed is made with. */
   readonly plan: (place: Place) => MachineOptions;
-  /** One more machine, started. */
+  /** One more machine, not started; `close` ends it. */
+  makeMachine(place: Place, more?: Pick<MachineOptions, "settings" | "port">): LabMachine;
+  /** The same, started. */
   addMachine(place: Place, settings?: MachineOptions["settings"]): Promise<LabMachine>;
   close(): Promise<void>;
 }
@@ -68,6 +72,7 @@ export async function openBed(options: BedOptions): Promise<Bed> {
       port: ports.daemon,
       nodeOptions: options.nodeOptions ?? [],
       settings: merged(onLoopback?.(place) ?? {}, options.settings ?? {}),
+      ...(options.program !== undefined && { program: options.program }),
     });
     const started: LabMachine[] = [];
     closing.push(async () => {
@@ -75,20 +80,21 @@ export async function openBed(options: BedOptions): Promise<Bed> {
     });
     started.push(...(await startMachines(places.map(plan))));
     const machines = [...started];
-    const addMachine = async (
-      place: Place,
-      settings: MachineOptions["settings"] = {},
-    ): Promise<LabMachine> => {
+    const makeMachine: Bed["makeMachine"] = (place, { settings = {}, ...more } = {}) => {
       const usual = plan(place);
       const machine = new LabMachine({
-        ...usual,
+        ...{ ...usual, ...more },
         settings: merged(usual.settings ?? {}, settings),
       });
       started.push(machine);
+      return machine;
+    };
+    const addMachine: Bed["addMachine"] = async (place, settings = {}) => {
+      const machine = makeMachine(place, { settings });
       await machine.start();
       return machine;
     };
-    return { archive, mirror, machines, lab, plan, addMachine, close };
+    return { archive, mirror, machines, lab, plan, makeMachine, addMachine, close };
   } catch (error) {
     await close();
     throw error;
@@ -137,7 +143,8 @@ function loopbackSettings(
   });
 }
 
-function merged(
+/** Lines by section: those of `second` replace those of the same name. */
+export function merged(
   first: Readonly<Record<string, readonly string[]>>,
   second: Readonly<Record<string, readonly string[]>>,
 ): Readonly<Record<string, readonly string[]>> {

@@ -5,6 +5,7 @@ import type { CrowdVariant } from "./scenarios/crowd.ts";
 import { deploy } from "./scenarios/deploy.ts";
 import { equal } from "./scenarios/equal.ts";
 import { hostile } from "./scenarios/hostile.ts";
+import { hostileKinds } from "./scenarios/hostile-kinds.ts";
 import { nat } from "./scenarios/nat.ts";
 import type { NatVariant } from "./scenarios/nat.ts";
 import { pair, pairFigures } from "./scenarios/pair.ts";
@@ -66,5 +67,10 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
         bogusValues: quick ? 200 : 10_000,
         ...{ lives: quick ? 5 : 40, installsPerLife: quick ? 2 : 4 },
       }),
+  },
+  "hostile-kinds": {
+    variants: ["each"],
+    run: ({ quick }) =>
+      hostileKinds({ lives: quick ? 1 : 3, installsPerLife: 2, mirrorMbit: quick ? 50 : 20 }),
   },
 };

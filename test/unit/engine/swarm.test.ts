@@ -60,9 +60,9 @@ class SilentWorld {
     });
   }
 
-  open(sha256: Sha256): SwarmSession {
+  open(sha256: Sha256, sizeBytes = 100_000): SwarmSession {
     return this.swarm.open({
-      ...{ sha256, sizeBytes: 100_000, position: 0, ahead: [], store: undefined },
+      ...{ sha256, sizeBytes, position: 0, ahead: [], store: undefined },
       ...{ mirror: { url: "http://ftp.us.debian.org/x", headers: {} }, sequential: true },
     });
   }
@@ -115,5 +115,26 @@ describe("Swarm", () => {
     session.close();
     assert.equal(world.searches[0]?.cancelled, true);
     assert.equal(world.swarm.session(digest("a")), undefined);
+  });
+
+  it("asks a stranger for one long file at a time, and for short ones at once", () => {
+    const world = new SilentWorld();
+    const find = (): void => world.searches.at(-1)?.events.peers([neighbour("10.0.0.1:9977")]);
+    const asked = (): number => world.asked.splice(0).length;
+    for (const letter of ["a", "b"]) {
+      world.open(digest(letter), 2_000_000);
+      find();
+      world.clock.advance(50);
+      assert.equal(asked() > 0, letter === "a", letter);
+    }
+    assert.ok(world.counters.get("swarm.peers.deferred") > 0);
+    world.open(digest("c"));
+    find();
+    world.clock.advance(50);
+    assert.ok(asked() > 0, "a short file");
+    world.swarm.ended(digest("a"));
+    world.clock.advance(50);
+    assert.ok(asked() > 0, "the second long file");
+    world.swarm.close();
   });
 });
