@@ -59,6 +59,18 @@ export const host: Kind<string, ""> = {
   suffix: "",
 };
 
+/** A host, or all hosts below a domain: `*.example.org`, which the domain itself is none of. */
+export const hostPattern: Kind<string, ""> = {
+  parse: (text) => {
+    const whole = host.parse(text.startsWith("*.") ? text.slice(2) : text);
+    if (!("value" in whole) || !text.startsWith("*.")) return whole;
+    return isDnsName(whole.value) ? { value: `*.${whole.value}` } : {};
+  },
+  accepted: `${host.accepted}, or *.example.org for all hosts of a domain`,
+  placeholder: "HOST",
+  suffix: "",
+};
+
 /** A node as people write it down: to be resolved, unless the host is an address. */
 export interface HostAndPort {
   /** As of the kind `host`. */

@@ -7,7 +7,7 @@
  */
 import { boolean, duration, hours, integer, list, oneOf, orWord, path, size } from "./kinds.ts";
 import type { Kind, UnitSuffix } from "./kinds.ts";
-import { address, host, hostAndPort, network, networkName } from "./network-kinds.ts";
+import { address, host, hostAndPort, hostPattern, network, networkName } from "./network-kinds.ts";
 
 /** What defaults depend on. */
 export interface DefaultsContext {
@@ -53,7 +53,7 @@ export const options = {
       kind: integer(0, 65535),
       default: "9977",
       help: "TCP port on which apt is served",
-      text: "apt's configuration names it. With 0 the system chooses one at every start, which only tests want.",
+      text: "apt learns it from the configuration files, not from environment or command line; sources that name this daemon have to follow by hand. With 0 the system chooses one at every start, which only tests want.",
     }),
     bind: option({
       kind: list(address),
@@ -64,20 +64,30 @@ export const options = {
     allow: option({
       kind: list(network),
       default: "",
-      help: "client networks beside this machine",
-      text: "This machine is always allowed. Whoever is allowed may fetch from every host that apt could reach from here.",
+      help: "networks whose apt is served, beside this machine",
+      text: "This machine is always allowed. Whoever is allowed may fetch from every host that apt could reach from here. Peers need not be allowed.",
+      reloadable: true,
     }),
     hosts: option({
       kind: list(host),
       default: "",
       help: "further names under which clients may address this daemon",
       text: "A request that names any other host, apart from localhost and addresses, is refused with 421: it may come from a web page that has bound its own name to this machine.",
+      reloadable: true,
     }),
     max_connections: option({
       kind: integer(1, 65536),
       default: "512",
       help: "most client connections at once",
-      text: "For each address in bind; further ones are closed at once. Machines that are not allowed hold at most half of them.",
+      text: "Counted for each address in bind; further ones are closed at once. Machines that are not allowed hold at most half of them.",
+    }),
+  },
+  apt: {
+    direct_hosts: option({
+      kind: list(hostPattern),
+      default: "",
+      help: "hosts that apt reaches without this daemon",
+      text: "Read by /etc/apt-p2p/apt-proxy, which apt asks for its proxy, from the files alone: neither environment nor command line of the daemon matter. It counts from apt's next run on, and only where apt has been pointed here by that program.",
     }),
   },
   mirror: {
@@ -85,31 +95,36 @@ export const options = {
       kind: list(host),
       default: "",
       help: "hosts asked for with http that are fetched with https",
-      text: "Their files are stored and checked like all others, whereas a source with https in apt's own configuration passes through as an unreadable tunnel.",
+      text: "Their files are stored and checked like all others, whereas apt fetches sources with https by itself, or through an unreadable tunnel.",
+      reloadable: true,
     }),
     allow_upstreams: option({
       kind: list(host),
       default: "",
       help: "hosts that may lie on this machine or its link",
       text: "A host whose address is loopback, link-local or one of this machine's own is refused, unless apt's sources or this option name it.",
+      reloadable: true,
     }),
     connect_timeout: option({
       kind: duration("100ms", "5m"),
       default: "20s",
       help: "longest wait for a connection to a mirror",
       text: "This includes the look-up of its name and the TLS handshake.",
+      reloadable: true,
     }),
     response_timeout: option({
       kind: duration("1s", "10m"),
       default: "60s",
       help: "longest wait for a mirror's first answer byte",
       text: "apt itself hangs up after 30 seconds and asks again; it then finds the same download still waiting.",
+      reloadable: true,
     }),
     stall_timeout: option({
       kind: duration("100ms", "10m"),
       default: "10s",
       help: "longest silence in the middle of a file",
       text: "After it the mirror is asked again, for the rest. Keep it well below 30 seconds, after which apt hangs up.",
+      reloadable: true,
     }),
     connections_per_host: option({
       kind: integer(1, 64),
@@ -122,6 +137,7 @@ export const options = {
       default: "no",
       help: "serve old indexes while a mirror cannot be reached",
       text: "Otherwise apt reports the failure as it would without this daemon.",
+      reloadable: true,
     }),
   },
   archive: {
@@ -147,7 +163,7 @@ export const options = {
         explained: "for users $XDG_CACHE_HOME/apt-p2p or ~/.cache/apt-p2p",
       },
       help: "where files are stored",
-      text: "All of it may be deleted while the daemon is stopped.",
+      text: "All of it may be deleted while the daemon is stopped. The service may write to another directory only if ReadWritePaths= in a drop-in of apt-p2p.service names it.",
     }),
     state_dir: option({
       kind: path,
@@ -157,25 +173,27 @@ export const options = {
         explained: "for users $XDG_STATE_HOME/apt-p2p or ~/.local/state/apt-p2p",
       },
       help: "where the database and the control socket are",
-      text: "One daemon at a time uses it. Commands find their daemon by it.",
+      text: "One daemon at a time uses it. Commands find their daemon by it. For the service, what is said of cache_dir is true of this one as well.",
     }),
     quota: option({
       kind: orWord("auto", size),
       default: "auto",
       help: "most bytes that stored files may take",
       text: "When it is reached, files that no index lists any more go first, then those not used for longest. auto is a tenth of the file system and at most 10GB; 0 stores nothing.",
+      reloadable: true,
     }),
     keep_free: option({
       kind: size,
       default: "500MB",
       help: "bytes to leave free on the file system of cache_dir",
       text: "With less than that free, files are passed on without being stored.",
+      reloadable: true,
     }),
     offer_dirs: option({
       kind: list(path),
       default: "/var/cache/apt/archives",
       help: "directories whose files are used where they are",
-      text: "Files in them are served without a copy, never changed and never deleted, and do not count towards the quota.",
+      text: "Files in them are served without a copy, never changed and never deleted, and do not count towards the quota. The user of the daemon needs the permission to read them.",
     }),
   },
   dht: {
@@ -183,13 +201,13 @@ export const options = {
       kind: networkName,
       default: "public",
       help: "which swarm this daemon belongs to",
-      text: "public is everybody's. lan stays among neighbours: no datagram is sent to an address outside of the networks to which this machine is attached. Any other name is a swarm of those daemons that have the same name: datagrams of other networks are ignored.",
+      text: "public is everybody's. lan stays among neighbours: no datagram is sent to an address outside of the networks to which this machine is attached, and only peers in them get files. Any other name is a swarm of those daemons that have the same name: datagrams of other networks are ignored.",
     }),
     enabled: option({
       kind: boolean,
       default: "yes",
       help: "take part in the distributed hash table",
-      text: "With no, files come from the cache and from mirrors only, and no UDP port is opened.",
+      text: "With no, no UDP port is opened and no machine is found but those of neighbours. It does not end sharing; share = none does.",
     }),
     udp_port: option({
       kind: integer(0, 65535),
@@ -207,7 +225,7 @@ export const options = {
       kind: list(hostAndPort),
       default: "",
       help: "nodes to join by when no other is known",
-      text: "Nodes that were met in earlier runs are asked as well, and so are those of the local network, if lan_discovery is on. All addresses of a name are asked.",
+      text: "Any node will do; the port is its UDP port. Nodes that were met in earlier runs are asked as well, and so are those of the local network, if lan_discovery is on. All addresses of a name are asked.",
     }),
     lan_discovery: option({
       kind: boolean,
@@ -218,14 +236,14 @@ export const options = {
     share: option({
       kind: oneOf(["all", "fresh", "none"]),
       default: "fresh",
-      help: "which stored files to offer to other nodes",
-      text: "fresh means those that a current index lists, all also those that only older indexes list. With none this daemon only takes.",
+      help: "which stored files to share with other machines",
+      text: "fresh means those that a current index lists, all means every stored file. With none no peer gets anything, and none is asked. What was fetched from private mirrors stays in the own network in any case.",
     }),
     lookup_min_size: option({
       kind: size,
       default: "64KiB",
       help: "smallest file to look up in the distributed hash table",
-      text: "Smaller ones come from the mirror before a look-up has ended.",
+      text: "Smaller ones come from the mirror before a look-up has ended. Machines of the own network are asked about files of any size.",
     }),
   },
   peers: {
@@ -234,48 +252,65 @@ export const options = {
       default: "1MB",
       help: "bytes per second to all peers beyond the own network",
       text: "With 0 they get nothing. The own network is what this machine is attached to, and private addresses.",
+      reloadable: true,
     }),
     upload_rate_per_peer: option({
       kind: orWord("unlimited", size),
       default: "unlimited",
       help: "bytes per second to one peer beyond the own network",
-      text: "All of them together have upload_rate.",
+      text: "All of them together have upload_rate. With 0 they get nothing.",
+      reloadable: true,
     }),
     lan_upload_rate: option({
       kind: orWord("unlimited", size),
       default: "unlimited",
       help: "bytes per second to all peers of the own network",
       text: "With 0 they get nothing.",
+      reloadable: true,
     }),
     upload_slots: option({
       kind: integer(1, 1024),
       default: "8",
       help: "most uploads at once",
       text: "Twice as many wait for their turn; whoever comes then is told that this daemon is busy. A quarter of the slots is for the own network alone.",
+      reloadable: true,
     }),
     upload_slots_per_peer: option({
       kind: integer(1, 64),
       default: "4",
       help: "most uploads to one peer at once",
       text: "A peer is an IPv4 address, or beyond the own network an IPv6 network of length 64.",
+      reloadable: true,
     }),
     upload_hours: option({
       kind: orWord("always", hours),
       default: "always",
       help: "when peers beyond the own network get anything",
       text: "By the machine's clock and time zone. 22:00-06:30 goes over midnight. What is under way at its end is cut.",
+      reloadable: true,
     }),
     upload_month: option({
       kind: orWord("unlimited", size),
       default: "unlimited",
       help: "most bytes in a calendar month beyond the own network",
       text: "Counted across restarts. When they are used up, only the own network gets anything until the month ends.",
+      reloadable: true,
     }),
     neighbours: option({
       kind: list(hostAndPort),
       default: "",
       help: "machines to ask like those found on the local network",
-      text: "For networks that multicast does not cross. All addresses of a name are asked.",
+      text: "For networks that multicast does not cross. The port is the TCP port on which they serve. All addresses of a name are asked.",
+      reloadable: true,
+    }),
+  },
+  router: {
+    map_port: option({
+      kind: boolean,
+      default: "no",
+      help: "ask the router to let other machines reach this one",
+      text: "The TCP port of option port and the UDP port of option udp_port are asked for by NAT-PMP, then by UPnP (Internet Gateway Device), renewed, and given back when the daemon stops. This concerns IPv4 behind a router that translates addresses; apt-p2p status tells the outcome.",
+      reloadable: true,
     }),
   },
   log: {
@@ -301,11 +336,13 @@ type Options = typeof options;
 /** What sections are about, for the papers. */
 export const sectionTitles: Readonly<Record<keyof Options, string>> = {
   proxy: "What apt talks to",
+  apt: "What apt is told",
   mirror: "What this daemon talks to",
   archive: "Where it learns what a file must be",
   store: "What it keeps",
   dht: "The distributed hash table",
   peers: "What it gives to others, and takes from them",
+  router: "What it asks of the router",
   log: "What it says",
 };
 

@@ -212,6 +212,13 @@ describe("unreadOptions()", () => {
     }));
     assert.deepEqual(unreadOptions(files, options), ["config.x.requests", "config.x.addresses"]);
   });
+  it("takes an option that the program reads which apt asks", () => {
+    const files = planted({ "etc/apt-proxy": "case $1/$name in\n  apt/direct_hosts) ;;\nesac\n" });
+    const options = ["direct_hosts", "hosts", "direct"].map((name) => ({
+      ...{ section: "apt", name, property: name },
+    }));
+    assert.deepEqual(unreadOptions(files, options), ["config.apt.hosts", "config.apt.direct"]);
+  });
 });
 
 describe("unusedLimits()", () => {

@@ -64,7 +64,7 @@ describe("the repository", function () {
     }
     for (const [path, text] of papers()) {
       if (!path.startsWith("man/")) continue;
-      const words = ["-man", "-ww", "-z", "-Tutf8", "-Kutf8"];
+      const words = ["-man", "-t", "-ww", "-z", "-Tutf8", "-Kutf8"];
       assert.equal(run("groff", words, text), "", path);
     }
   });

@@ -12,12 +12,15 @@ export function stalePapers(files: Tree, made: ReadonlyMap<string, string>): str
 
 export interface OptionUse {
   readonly section: string;
+  /** In the file. */
+  readonly name?: string;
   readonly property: string;
 }
 
 /**
  * Options that nothing reads. Read counts a property access or a destructuring by the property's
- * name, in any room but those that define and show options.
+ * name, in any room but those that define and show options, and `section/name` in the program that
+ * apt asks.
  */
 export function unreadOptions(files: Tree, options: readonly OptionUse[]): string[] {
   const read = new Set<string>();
@@ -30,8 +33,11 @@ export function unreadOptions(files: Tree, options: readonly OptionUse[]): strin
     };
     visit(ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true));
   }
-  return options.flatMap(({ section, property }) =>
-    read.has(property) ? [] : [`config.${section}.${property}`],
+  const probe = files.get("etc/apt-proxy") ?? "";
+  return options.flatMap(({ section, name = "", property }) =>
+    read.has(property) || new RegExp(`\\b${section}/${name}\\)`).test(probe)
+      ? []
+      : [`config.${section}.${property}`],
   );
 }
 
