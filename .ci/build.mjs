@@ -1,14 +1,16 @@
 // Bundles src into dist. One file instead of 600 costs a third less memory at rest and starts twice
 // as fast; names stay as they are, so that a stack trace can be read. Types are tsc's business
-// (npm run check:types). LevelDB's native part stays a package of its own.
+// (npm run check:types). LevelDB's native part stays a package of its own. dist/packages.json says
+// which packages are inside, for those who pass their licences on.
 import { build } from "esbuild";
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 
 rmSync("dist", { recursive: true, force: true });
-await build({
+const { metafile } = await build({
   entryPoints: ["src/cli/main.ts"],
   outdir: "dist/cli",
   bundle: true,
+  metafile: true,
   splitting: true,
   platform: "node",
   format: "esm",
@@ -23,3 +25,8 @@ await build({
   },
   logLevel: "warning",
 });
+
+const packages = Object.keys(metafile.inputs).flatMap(
+  (path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path) ?? [],
+);
+writeFileSync("dist/packages.json", JSON.stringify([...new Set(packages)].sort(), null, 1) + "\n");
