@@ -2,8 +2,9 @@
  * Deployments of real daemons with real apt-get, in network namespaces on this machine.
  *
  * Usage (as root): `npx tsx bench/swarm-real.ts --scenario NAME [--runs 1] [--seed 1] [--quick]
- * [--variant NAME] [--out FILE]`. Prints JSON: a row for each figure with its median over the runs, the
- * bound, the ratio to it, what was asked of it, and the same of apt without us.
+ * [--variant NAME] [--slower N] [--out FILE]`. `--slower` divides the links' rates, for crowds that
+ * this machine's CPUs do not carry at full speed. Prints JSON: a row for each figure with its median
+ * over the runs, the bound, the ratio to it, what was asked of it, and the same of apt without us.
  */
 import { writeFileSync } from "node:fs";
 import { cpus, loadavg, release } from "node:os";
@@ -22,6 +23,7 @@ const { values } = parseArgs({
     runs: { type: "string", default: "1" },
     seed: { type: "string", default: "1" },
     quick: { type: "boolean", default: false },
+    slower: { type: "string", default: "1" },
     out: { type: "string" },
   },
 });
@@ -39,12 +41,13 @@ if (reason !== undefined) {
 }
 const figures: Figure[] = [];
 const variants = values.variant === undefined ? scenario.variants : values.variant.split(",");
+const slower = Number(values.slower);
 const loadBefore = loadavg()[0] ?? 0;
 for (let run = 0; run < Number(values.runs); run++) {
   for (const variant of variants) {
     const begunMs = performance.now();
     const seed = Number(values.seed) + run;
-    const got = await scenario.run({ variant, seed, quick: values.quick });
+    const got = await scenario.run({ variant, seed, quick: values.quick, slower });
     figures.push(...got);
     const seconds = ((performance.now() - begunMs) / 1000).toFixed(0);
     say(`${values.scenario} ${variant}, run ${run + 1}: ${seconds} s`);
@@ -56,6 +59,7 @@ const report = {
   scenario: values.scenario,
   date: new Date().toISOString(),
   quick: values.quick,
+  slower,
   seed: Number(values.seed),
   runs: Number(values.runs),
   machine: {
