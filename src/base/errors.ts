@@ -26,6 +26,8 @@ export type ErrorCode =
   | "NO_DAEMON"
   /** The disk, the database or a permission stands in the way. */
   | "STORAGE"
+  /** The state directory belongs to a newer version of this program. */
+  | "NEWER"
   /** No room left on the disk or in the quota. */
   | "NO_SPACE"
   /** A mirror could not be reached, or stopped answering. */

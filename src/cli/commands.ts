@@ -4,6 +4,9 @@ export type CommandName =
   | "daemon"
   | "status"
   | "why"
+  | "doctor"
+  | "enable"
+  | "disable"
   | "get"
   | "share"
   | "lookup"
@@ -69,6 +72,27 @@ export const commands: readonly Command[] = [
     flags: [json],
     summary: "explain what a URL must contain, who says so, and whether it is held",
     text: "URL is the mirror's, or the one that apt asks this daemon for.",
+  },
+  {
+    name: "doctor",
+    operands: none,
+    flags: [json],
+    summary: "tell whether apt uses this daemon, what stands in the way, and what to do",
+    text: "Looks at apt's configuration, at what apt is told for one of its sources and how long that takes, at the daemon, its store and its network. Nothing is changed. The exit status is 1 if there is something to mend.",
+  },
+  {
+    name: "enable",
+    operands: none,
+    flags: [],
+    summary: "let apt use the daemon while it is alive",
+    text: "Undoes disable, and is the state after installation. Only root may do this.",
+  },
+  {
+    name: "disable",
+    operands: none,
+    flags: [],
+    summary: "lead apt past the daemon",
+    text: "apt goes to the mirrors by itself from its next run on, also after a restart or an upgrade. The daemon runs on, and goes on sharing with other machines. Sources that name the daemon themselves are not affected. Only root may do this.",
   },
   {
     name: "get",

@@ -5,7 +5,7 @@ export const exitCodes = {
   ok: { code: 0, text: "all is well" },
   found: {
     code: 1,
-    text: "something is amiss: verify met damage, import left files out, why knows no digest, lookup finds nobody",
+    text: "something is amiss: verify met damage, import left files out, why knows no digest, lookup finds nobody, doctor has something to mend",
   },
   usage: { code: 2, text: "the command line is wrong" },
   configuration: { code: 3, text: "the configuration is wrong" },
@@ -13,6 +13,7 @@ export const exitCodes = {
   inUse: { code: 5, text: "another daemon uses the port or the state directory" },
   storage: { code: 6, text: "the disk, the database or a permission stands in the way" },
   failure: { code: 7, text: "anything else went wrong" },
+  newer: { code: 8, text: "the state directory belongs to a newer version of this program" },
 } as const;
 
 const byError: Readonly<Record<ErrorCode, keyof typeof exitCodes>> = {
@@ -21,6 +22,7 @@ const byError: Readonly<Record<ErrorCode, keyof typeof exitCodes>> = {
   IN_USE: "inUse",
   NO_DAEMON: "noDaemon",
   STORAGE: "storage",
+  NEWER: "newer",
   NO_SPACE: "storage",
   UPSTREAM: "failure",
   FORBIDDEN: "failure",

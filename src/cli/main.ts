@@ -2,6 +2,7 @@
 /** The program: gives the command what it needs of the machine, and ends with its exit status. */
 import { homedir } from "node:os";
 import { exitCodes } from "./exit-codes.ts";
+import { programRunner } from "./run-program.ts";
 import { runCommand } from "./run.ts";
 import type { Output } from "./world.ts";
 
@@ -23,6 +24,7 @@ const status = await runCommand(process.argv.slice(2), {
   workingDirectory: process.cwd(),
   systemConfigFile: "/etc/apt-p2p/apt-p2p.conf",
   systemStateDirectory: "/var/lib/apt-p2p",
+  runProgram: programRunner(process.env),
   wallMs: () => Date.now(),
   outliveReaders: () => {
     outlivesReaders = true;

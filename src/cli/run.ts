@@ -12,10 +12,12 @@ import { settingsText } from "../config/settings.ts";
 import type { Setting } from "../config/settings.ts";
 import { parseArguments } from "./arguments.ts";
 import type { Invocation } from "./arguments.ts";
+import { disable, enable } from "./apt-wiring.ts";
 import { cacheClean, cacheImport, cacheList, cacheStats, cacheVerify } from "./cache-commands.ts";
 import type { CommandName } from "./commands.ts";
 import { Control } from "./control.ts";
 import { dhtWalk, showDht, showLookup } from "./dht-commands.ts";
+import { doctor } from "./doctor.ts";
 import { exitCodeOf, exitCodes } from "./exit-codes.ts";
 import { commandHelp, programHelp } from "./help.ts";
 import { getFile, shareFiles } from "./get-command.ts";
@@ -46,13 +48,13 @@ export async function runCommand(words: readonly string[], world: World): Promis
 }
 
 async function runConfigured(run: Run, world: World): Promise<number> {
-  const loaded = loadConfig(run, world);
-  if (loaded.problems !== undefined) {
+  try {
+    const { name } = run.command;
+    if (worksAnyway(name)) return await handlersAnyway[name](run, world);
+    const loaded = loadConfig(run, world);
+    if (loaded.problems === undefined) return await handlers[name](run, loaded, world);
     for (const problem of loaded.problems) world.err.write(`apt-p2p: ${problemText(problem)}\n`);
     return exitCodes.configuration.code;
-  }
-  try {
-    return await handlers[run.command.name](run, loaded, world);
   } catch (error) {
     // The messages of our own errors are written for people and need neither code nor cause.
     const known = error instanceof AptP2pError;
@@ -63,7 +65,22 @@ async function runConfigured(run: Run, world: World): Promise<number> {
 
 type Handler = (run: Run, loaded: Loaded, world: World) => Promise<number> | number;
 
-const handlers: Readonly<Record<CommandName, Handler>> = {
+type Anyway = "doctor" | "enable" | "disable";
+
+/** Those that work with a wrong configuration, too: it must not keep apt from being mended. */
+const handlersAnyway: Readonly<
+  Record<Anyway, (run: Run, world: World) => Promise<number> | number>
+> = {
+  doctor: consult,
+  enable: (_run, world) => enable(world),
+  disable: (_run, world) => disable(world),
+};
+
+function worksAnyway(name: CommandName): name is Anyway {
+  return Object.hasOwn(handlersAnyway, name);
+}
+
+const handlers: Readonly<Record<Exclude<CommandName, Anyway>, Handler>> = {
   daemon: startDaemon,
   status: query(showStatus),
   why: query(showWhy),
@@ -125,6 +142,16 @@ function query(ask: (query: Query) => Promise<number>): Handler {
       values: run.values,
       world,
     });
+}
+
+function consult(run: Run, world: World): Promise<number> {
+  const configuration = loadConfig(run, world);
+  const sockets =
+    configuration.problems === undefined
+      ? controlSockets(configuration.config, configuration.settings, world)
+      : [join(world.systemStateDirectory, "control.sock")];
+  const json = run.flags.has("json");
+  return doctor({ configuration, control: new Control(sockets), json, world });
 }
 
 /** A user who runs no daemon and has named no state directory means the system's. */

@@ -24,6 +24,7 @@ export function statusView(snapshot: unknown): string {
         ["Store", storeText(record(facts["store"]))],
         ["Catalogue", catalogueText(record(facts["archive"]))],
         ["Memory", sizeOrNothing(record(facts["memory"])["rssBytes"])],
+        ["Router", routerText(record(facts["router"]))],
       ].filter(([, value]) => value !== ""),
     ),
     ...section("Traffic", trafficLines(record(facts["bytes"]))),
@@ -66,6 +67,27 @@ function catalogueText(archive: Readonly<Record<string, unknown>>): string {
   if (rows === undefined) return "";
   const tables = number(archive["tables"]) ?? 0;
   return `${plural(rows, "file")} known from ${countText(tables)} ${tables === 1 ? "index" : "indexes"}`;
+}
+
+/** Nothing where nobody wants it. */
+function routerText(router: Readonly<Record<string, unknown>>): string {
+  switch (router["state"]) {
+    case "asking":
+      return "is being asked for ports";
+    case "failed":
+      return `gave no ports: ${text(router["reason"]) ?? ""}`;
+    case "mapped": {
+      const ports = items(router["mappings"]).map((each) => {
+        const { protocol, externalPort } = record(each);
+        return `${text(protocol) ?? ""} ${number(externalPort) ?? ""}`;
+      });
+      const problem = text(router["problem"]);
+      const but = problem === undefined ? "" : `, but ${problem}`;
+      return `passes ${ports.join(" and ")} on, by ${text(router["by"]) ?? ""}${but}`;
+    }
+    default:
+      return "";
+  }
 }
 
 function trafficLines(bytes: Readonly<Record<string, unknown>>): string[] {

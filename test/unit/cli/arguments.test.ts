@@ -51,7 +51,7 @@ describe("parseArguments()", () => {
     assert.match(usage("statsu"), /no command statsu; did you mean status\?/);
     assert.match(
       usage("frobnicate"),
-      /commands are daemon, status, why, get, share, lookup, dht, cache, config$/,
+      /commands are daemon, status, why, doctor, enable, disable, get, share, lookup, dht, cache, config$/,
     );
     assert.match(usage("cache"), /cache needs one of: list, stats, verify, clean, import/);
     assert.match(usage("cache", "lst"), /did you mean cache list\?/);

@@ -3,7 +3,8 @@ import { createServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import type { ProgramResult, RunProgram } from "../../../src/cli/run-program.ts";
 import type { World } from "../../../src/cli/world.ts";
 
 export class FakeWorld implements World {
@@ -13,6 +14,8 @@ export class FakeWorld implements World {
   isRoot = true;
   isTerminal = false;
   nowMs = Date.UTC(2026, 0, 2);
+  /** What programs say, by the last part of their path. Others cannot be started. */
+  programs: Record<string, ProgramResult> = {};
 
   constructor() {
     this.directory = mkdtempSync(join(tmpdir(), "apt-p2p-cli-"));
@@ -46,6 +49,10 @@ export class FakeWorld implements World {
   get systemStateDirectory() {
     return join(this.directory, "system-state");
   }
+  runProgram: RunProgram = (file) =>
+    Promise.resolve(
+      this.programs[basename(file)] ?? { kind: "failed", reason: `spawn ${file} ENOENT` },
+    );
   wallMs = (): number => this.nowMs;
   outliveReaders = (): void => undefined;
 

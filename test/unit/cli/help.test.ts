@@ -42,6 +42,7 @@ describe("exitCodeOf()", () => {
       IN_USE: 5,
       STORAGE: 6,
       NO_SPACE: 6,
+      NEWER: 8,
       UPSTREAM: 7,
     };
     for (const [code, status] of Object.entries(cases))
@@ -51,7 +52,7 @@ describe("exitCodeOf()", () => {
   it("has a table without gaps", () => {
     assert.deepEqual(
       Object.values(exitCodes).map(({ code }) => code),
-      [0, 1, 2, 3, 4, 5, 6, 7],
+      [0, 1, 2, 3, 4, 5, 6, 7, 8],
     );
   });
 });

@@ -4,6 +4,7 @@ import {
   address,
   host,
   hostAndPort,
+  hostPattern,
   isLoopback,
   isWildcard,
   network,
@@ -110,6 +111,27 @@ describe("host", () => {
     ]) {
       assert.deepEqual(host.parse(text), {}, text);
     }
+  });
+});
+
+describe("hostPattern", () => {
+  it("reads hosts, and all hosts of a domain", () => {
+    const cases = {
+      "FTP.us.debian.org.": "ftp.us.debian.org",
+      "192.0.2.1": "192.0.2.1",
+      "[2001:DB8::1]": "2001:db8::1",
+      "*.Example.org": "*.example.org",
+    };
+    for (const [text, value] of Object.entries(cases)) {
+      assert.deepEqual(hostPattern.parse(text), { value }, text);
+    }
+  });
+  it("refuses what would not be understood", () => {
+    for (const text of ["", "*", "*.", "a*.example.org", "*.*.org", "*.192.0.2.1", "*.[::1]"]) {
+      assert.deepEqual(hostPattern.parse(text), {}, text);
+    }
+    const hinted = hostPattern.parse("http://example.org/x");
+    assert.deepEqual(hinted, { hint: "only the host, example.org" });
   });
 });
 

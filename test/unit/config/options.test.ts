@@ -18,6 +18,7 @@ describe("options", () => {
   it("have the defaults of the design for root", () => {
     assert.deepEqual(defaults({ isRoot: true }), {
       proxy: { port: 9977, bind: ["0.0.0.0", "::"], allow: [], hosts: [], maxConnections: 512 },
+      apt: { directHosts: [] },
       mirror: {
         httpsHosts: [],
         allowUpstreams: [],
@@ -55,6 +56,7 @@ describe("options", () => {
         uploadMonthBytes: "unlimited",
         neighbours: [],
       },
+      router: { mapPort: false },
       log: { level: "info", requests: true },
     });
   });

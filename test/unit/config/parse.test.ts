@@ -100,7 +100,7 @@ describe("parseConfig()", () => {
     // The section is reported first, since entries are looked at afterwards.
     assert.match(
       `${key!} ${section!}`,
-      /sections are proxy, mirror, archive, store, dht, peers, log .*\[log\] has level, requests/,
+      /sections are proxy, apt, mirror, archive, store, dht, peers, router, log .*\[log\] has level, requests/,
     );
   });
   it("refuses a key that is given twice in one file, but not one of two files", () => {
