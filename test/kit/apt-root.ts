@@ -17,6 +17,8 @@ export interface AptRootOptions {
   readonly keyringPath?: string | undefined;
   /** Lines for apt.conf. */
   readonly configuration?: readonly string[];
+  /** It is only made here, and used by `user` in this directory of another machine. */
+  readonly placed?: { readonly path: string; readonly user: string };
 }
 
 export interface RunOptions {
@@ -43,12 +45,14 @@ export type Files = Readonly<Record<string, string>>;
 
 export class AptRoot {
   readonly path: string;
+  readonly #placed: { readonly path: string; readonly user: string };
   readonly #configPath: string;
   readonly #remove: () => void;
 
   constructor(options: AptRootOptions) {
     const scratch = scratchDirectory("root");
     this.path = scratch.path;
+    this.#placed = options.placed ?? { path: this.path, user: userInfo().username };
     this.#remove = scratch.remove;
     this.#configPath = join(this.path, "apt.conf");
     for (const directory of [
@@ -90,13 +94,13 @@ export class AptRoot {
 
   /** Replaces what was configured beyond the paths. */
   configure(lines: readonly string[]): void {
-    const root = this.path;
+    const { path: root, user } = this.#placed;
     writeFileSync(
       this.#configPath,
       [
         'APT::Architecture "amd64";',
         'APT::Architectures { "amd64"; };',
-        `APT::Sandbox::User "${userInfo().username}";`,
+        `APT::Sandbox::User "${user}";`,
         `Dir "${root}";`,
         `Dir::State "${root}/var/lib/apt";`,
         `Dir::State::status "${root}/var/lib/dpkg/status";`,

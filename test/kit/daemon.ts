@@ -31,6 +31,8 @@ export interface DaemonOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Only the DHT: no proxy, no store. */
   readonly dhtOnly?: boolean;
+  /** A program that becomes the daemon, and its arguments in front of the daemon's. */
+  readonly through?: readonly string[];
 }
 
 export interface CommandResult {
@@ -46,11 +48,12 @@ export interface DaemonStatus {
 
 const projectRoot = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 /** APT_P2P_MAIN names another build to test, such as an installed one. */
-const program = process.env["APT_P2P_MAIN"] ?? join(projectRoot, "dist", "cli", "main.js");
+export const daemonProgram =
+  process.env["APT_P2P_MAIN"] ?? join(projectRoot, "dist", "cli", "main.js");
 const READY_WITHIN_MS = 20_000;
 
 export function daemonIsBuilt(): boolean {
-  return existsSync(program);
+  return existsSync(daemonProgram);
 }
 
 export async function startDaemon(options: DaemonOptions): Promise<TestDaemon> {
@@ -70,6 +73,7 @@ export class TestDaemon {
   #child: ChildProcess | undefined;
   #killing: Undoable | undefined;
   #stopped = false;
+  #ended: number | NodeJS.Signals | undefined;
   #log = "";
 
   constructor(options: DaemonOptions, port: number) {
@@ -107,6 +111,16 @@ export class TestDaemon {
     return this.#child?.pid;
   }
 
+  /** Exit status of its latest life, or the signal that ended it; undefined: it runs. */
+  get ended(): number | NodeJS.Signals | undefined {
+    return this.#ended;
+  }
+
+  /** Writes the configuration anew, with these lines by section beside its own; see SIGHUP. */
+  configure(settings: Readonly<Record<string, readonly string[]>>): void {
+    writeFileSync(this.#configPath, this.#configuration(settings));
+  }
+
   /**
    * Starts the process and returns when it answers. Its port was free when it was chosen, but may be
    * some connection's own for a moment: then it is tried again.
@@ -125,10 +139,12 @@ export class TestDaemon {
   }
 
   async #startOnce(): Promise<void> {
+    const before = [...(this.#options.through ?? []), process.execPath];
     const child = spawn(
-      process.execPath,
+      before[0] ?? "",
       [
-        ...["--max-semi-space-size=4", program, "daemon", "--config", this.#configPath],
+        ...[...before.slice(1), "--max-semi-space-size=4"],
+        ...[daemonProgram, "daemon", "--config", this.#configPath],
         ...(this.#options.dhtOnly === true ? ["--dht-only"] : []),
       ],
       {
@@ -138,6 +154,8 @@ export class TestDaemon {
       },
     );
     this.#child = child;
+    this.#ended = undefined;
+    child.once("exit", (status, signal) => (this.#ended = signal ?? status ?? undefined));
     this.#killing = undoable(() => child.kill("SIGKILL"));
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8").on("data", (text: string) => {
@@ -159,7 +177,7 @@ export class TestDaemon {
 
   /** Program and arguments of a command with this daemon's configuration. */
   commandLine(...words: readonly string[]): string[] {
-    return [process.execPath, program, ...words, "--config", this.#configPath];
+    return [process.execPath, daemonProgram, ...words, "--config", this.#configPath];
   }
 
   /** Runs a command of the program with this daemon's configuration. */
@@ -228,7 +246,7 @@ export class TestDaemon {
     }
   }
 
-  #configuration(): string {
+  #configuration(further: Readonly<Record<string, readonly string[]>> = {}): string {
     const options = this.#options;
     const sections: Record<string, readonly string[]> = {
       proxy: [`port = ${this.port}`, `bind = ${this.#address}`],
@@ -248,7 +266,8 @@ export class TestDaemon {
       dht: ["enabled = no"],
       log: ["level = info"],
     };
-    for (const [section, lines] of Object.entries(options.settings ?? {})) {
+    const settings = [options.settings ?? {}, further].flatMap((each) => Object.entries(each));
+    for (const [section, lines] of settings) {
       const keys = lines.map((line) => line.split("=")[0]?.trim());
       const kept = (sections[section] ?? []).filter(
         (line) => !keys.includes(line.split("=")[0]?.trim()),

@@ -22,6 +22,7 @@ import { fileURLToPath } from "node:url";
 import { AptRoot } from "./apt-root.ts";
 import { LabHost } from "./netlab.ts";
 import type { Place } from "./netlab.ts";
+import { pooled } from "./pooled.ts";
 import { scratchDirectory, undoable } from "./scratch.ts";
 import type { Undoable } from "./scratch.ts";
 
@@ -37,6 +38,14 @@ export interface MachineOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** For the daemon's Node, such as --cpu-prof. */
   readonly nodeOptions?: readonly string[];
+  /** Another build than this checkout's. */
+  readonly program?: Program;
+}
+
+/** A build of ours: the Node that runs it, and its main.js. */
+export interface Program {
+  readonly node: string;
+  readonly main: string;
 }
 
 export interface AptRun {
@@ -54,11 +63,15 @@ export interface MachineStatus {
 
 const projectRoot = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 /** APT_P2P_MAIN names another build to test, such as an installed one. */
-const program = process.env["APT_P2P_MAIN"] ?? join(projectRoot, "dist", "cli", "main.js");
+export const main = process.env["APT_P2P_MAIN"] ?? join(projectRoot, "dist", "cli", "main.js");
 const READY_WITHIN_MS = 60_000;
 /** As the package starts it: see the script `start` in package.json. */
-const nodeFlags = ["--single-threaded-gc", "--max-semi-space-size=4", "--max-old-space-size=256"];
-const allocation = {
+export const nodeFlags = [
+  "--single-threaded-gc",
+  "--max-semi-space-size=4",
+  "--max-old-space-size=256",
+];
+export const allocation = {
   MALLOC_ARENA_MAX: "1",
   MALLOC_MMAP_THRESHOLD_: "49152",
   MALLOC_TRIM_THRESHOLD_: "262144",
@@ -69,11 +82,7 @@ export async function startMachines(
   plans: readonly MachineOptions[],
 ): Promise<readonly LabMachine[]> {
   const machines = plans.map((plan) => new LabMachine(plan));
-  const waiting = [...machines];
-  const worker = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await next.start();
-  };
-  await Promise.all([worker(), worker(), worker(), worker()]);
+  await pooled(machines, 4, (machine) => machine.start());
   return machines;
 }
 
@@ -126,8 +135,11 @@ export class LabMachine {
   async start(): Promise<void> {
     // nsenter becomes the program, so that this is the daemon's own process id.
     const { nodeOptions = [] } = this.#options;
-    const node = [process.execPath, ...nodeFlags, ...nodeOptions];
-    const child = this.#spawn([...node, program, "daemon", ...this.#config]);
+    const flags = [...nodeFlags, ...nodeOptions];
+    const child = this.#spawn([
+      ...[this.#program.node, ...flags, this.#program.main],
+      ...["daemon", ...this.#config],
+    ]);
     this.#child = child;
     this.#killing = undoable(() => child.kill("SIGKILL"));
     for (const stream of [child.stdout, child.stderr]) {
@@ -204,13 +216,13 @@ export class LabMachine {
 
   /** A command of the program with its configuration. */
   command(...words: readonly string[]): Promise<AptRun> {
-    return this.#run([process.execPath, program, ...words, ...this.#config]);
+    return this.#run([...this.#commandLine, ...words, ...this.#config]);
   }
 
   /** The same with its output into a shell's `pipe`, such as "sha256sum". */
   commandInto(pipe: string, ...words: readonly string[]): Promise<AptRun> {
     const script = `set -o pipefail; "$@" | ${pipe}`;
-    const command = [process.execPath, program, ...words, ...this.#config];
+    const command = [...this.#commandLine, ...words, ...this.#config];
     return this.#run(["bash", "-c", script, "bash", ...command]);
   }
 
@@ -276,6 +288,14 @@ export class LabMachine {
     return this.place instanceof LabHost ? "127.0.0.1" : this.place.address;
   }
 
+  get #program(): Program {
+    return this.#options.program ?? { node: process.execPath, main };
+  }
+
+  get #commandLine(): readonly string[] {
+    return [this.#program.node, this.#program.main];
+  }
+
   get #config(): readonly string[] {
     return ["--config", this.#configPath];
   }
@@ -317,24 +337,50 @@ export class LabMachine {
   }
 
   #configuration({ settings = {} }: MachineOptions): string {
-    const sections: Record<string, readonly string[]> = {
-      store: [
-        `cache_dir = ${this.#cacheDirectory}`,
-        `state_dir = ${this.#stateDirectory}`,
-        `offer_dirs = ${this.root.archivesDirectory}`,
-      ],
-      archive: [
-        `apt_config_dir = ${this.root.configDirectory}`,
-        `apt_lists_dir = ${this.root.listsDirectory}`,
-      ],
-    };
-    for (const [section, lines] of Object.entries(settings)) {
-      sections[section] = [...(sections[section] ?? []), ...lines];
-    }
-    return Object.entries(sections)
-      .map(([section, lines]) => `[${section}]\n${lines.join("\n")}\n`)
-      .join("\n");
+    return daemonConfiguration(
+      {
+        cacheDirectory: this.#cacheDirectory,
+        stateDirectory: this.#stateDirectory,
+        archivesDirectory: this.root.archivesDirectory,
+        aptConfigDirectory: this.root.configDirectory,
+        aptListsDirectory: this.root.listsDirectory,
+      },
+      settings,
+    );
   }
+}
+
+export interface DaemonDirectories {
+  readonly cacheDirectory: string;
+  readonly stateDirectory: string;
+  /** Of apt: packages, etc/apt, lists. */
+  readonly archivesDirectory: string;
+  readonly aptConfigDirectory: string;
+  readonly aptListsDirectory: string;
+}
+
+/** The text of a daemon's configuration file; lines of `settings` come after the directories. */
+export function daemonConfiguration(
+  directories: DaemonDirectories,
+  settings: Readonly<Record<string, readonly string[]>>,
+): string {
+  const sections: Record<string, readonly string[]> = {
+    store: [
+      `cache_dir = ${directories.cacheDirectory}`,
+      `state_dir = ${directories.stateDirectory}`,
+      `offer_dirs = ${directories.archivesDirectory}`,
+    ],
+    archive: [
+      `apt_config_dir = ${directories.aptConfigDirectory}`,
+      `apt_lists_dir = ${directories.aptListsDirectory}`,
+    ],
+  };
+  for (const [section, lines] of Object.entries(settings)) {
+    sections[section] = [...(sections[section] ?? []), ...lines];
+  }
+  return Object.entries(sections)
+    .map(([section, lines]) => `[${section}]\n${lines.join("\n")}\n`)
+    .join("\n");
 }
 
 /** Debian's own layout: what is under way lies in `partial`. */

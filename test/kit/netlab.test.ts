@@ -71,6 +71,28 @@ describe("the laboratory of network namespaces", function () {
     assert.deepEqual(namespaces(process.pid), []);
   });
 
+  it("cuts a part of it off and heals", async () => {
+    const scratch = scratchDirectory("netlab");
+    writeFileSync(join(scratch.path, "file"), "seen");
+    for (const network of ["near", "far"] as const) {
+      const lab = new NetLab(network);
+      try {
+        const [inside, outside] = lab.addHosts(2);
+        assert.ok(inside !== undefined && outside !== undefined);
+        const mirror = await startLabMirror({ place: lab.addHost(), root: scratch.path });
+        const reaches = (host: LabHost) => get(host, `${mirror.url}/file`).status === 0;
+        lab.partition([mirror.place, inside]);
+        assert.deepEqual([reaches(inside), reaches(outside)], [true, false], network);
+        lab.heal([mirror.place, inside]);
+        assert.deepEqual([reaches(inside), reaches(outside)], [true, true], network);
+        mirror.close();
+      } finally {
+        lab.close();
+      }
+    }
+    scratch.remove();
+  });
+
   it("hides hosts behind routers", async function () {
     if (natProblem() !== undefined) this.skip();
     const scratch = scratchDirectory("netlab");
