@@ -19,7 +19,7 @@ export interface BeliefEvents {
 }
 
 export class Belief {
-  readonly deliveries = new Deliveries();
+  readonly deliveries: Deliveries;
   readonly #core: Core;
   readonly #events: BeliefEvents;
   readonly #lists: PieceLists;
@@ -36,6 +36,7 @@ export class Belief {
     this.#core = core;
     this.#events = events;
     const { pieces } = core.shape;
+    this.deliveries = new Deliveries(pieces);
     this.#lists = new PieceLists(pieces);
     if (pieces === 1) this.#lists.firstHand(0, sha256);
     this.#decided = pieces === 1;
@@ -151,7 +152,7 @@ export class Belief {
       this.#events.wrong(flight, piece, digest);
       return false;
     }
-    this.deliveries.kept(piece, { source: flight.source, digest });
+    this.deliveries.keep(piece, { source: flight.source, digest });
     this.#events.kept(flight, piece);
     return true;
   }
@@ -169,12 +170,12 @@ export class Belief {
     const { shape, picker, counters } = this.#core;
     const position = this.#events.position();
     const handedOn = new Map<number, Digest>();
-    for (const [piece, { source, digest }] of this.deliveries.pieces) {
+    for (const [piece, { source, digest }] of this.deliveries.kept()) {
       const done = pieceEnd(shape, piece) <= position;
       if (done && digest !== undefined && source !== mirrorSource) handedOn.set(piece, digest);
     }
     if (!this.#lists.choose(handedOn)) return;
-    for (const [piece, { digest }] of this.deliveries.pieces) {
+    for (const [piece, { digest }] of this.deliveries.kept()) {
       if (handedOn.has(piece) || digest === undefined || !picker.held.has(piece)) continue;
       const expected = this.#lists.expected(piece);
       if (expected === undefined || expected === digest) continue;

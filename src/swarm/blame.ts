@@ -43,19 +43,38 @@ export interface Liar {
 const mostRefused = 64;
 
 export class Deliveries {
-  readonly pieces = new Map<number, Delivery>();
+  /** By piece; undefined: it is not kept. Large files have many: no object for each. */
+  readonly #sources: (string | undefined)[];
+  readonly #digests: (Digest | undefined)[];
   readonly #refused: RefusedPiece[] = [];
   readonly #dropped = new Map<string, string>();
 
-  kept(piece: number, delivery: Delivery): void {
-    this.pieces.set(piece, delivery);
+  constructor(pieces: number) {
+    this.#sources = Array.from({ length: pieces }, () => undefined);
+    this.#digests = Array.from({ length: pieces }, () => undefined);
+  }
+
+  /** SHA-256 of a piece that is kept, if somebody has hashed it. */
+  digestOf(piece: number): Digest | undefined {
+    return this.#digests[piece];
+  }
+
+  /** What is kept, in the order of the pieces. */
+  *kept(): Iterable<readonly [number, Delivery]> {
+    for (const [piece, source] of this.#sources.entries()) {
+      if (source !== undefined) yield [piece, { source, digest: this.#digests[piece] }];
+    }
+  }
+
+  keep(piece: number, { source, digest }: Delivery): void {
+    this.#sources[piece] = source;
+    this.#digests[piece] = digest;
   }
 
   /** Somebody has hashed a piece of which that was not known. */
   note(piece: number, { source, digest }: Delivery): void {
-    const before = this.pieces.get(piece);
-    if (before?.digest === undefined)
-      this.kept(piece, { source: before?.source ?? source, digest });
+    if (this.#digests[piece] !== undefined) return;
+    this.keep(piece, { source: this.#sources[piece] ?? source, digest });
   }
 
   refused(piece: RefusedPiece): void {
@@ -64,10 +83,9 @@ export class Deliveries {
 
   /** A kept piece is given up since another list is believed now. */
   reconsidered(piece: number): void {
-    const delivery = this.pieces.get(piece);
-    this.pieces.delete(piece);
-    if (delivery?.digest === undefined) return;
-    this.refused({ piece, digest: delivery.digest, source: delivery.source });
+    const [source, digest] = [this.#sources[piece], this.#digests[piece]];
+    [this.#sources[piece], this.#digests[piece]] = [undefined, undefined];
+    if (source !== undefined && digest !== undefined) this.refused({ piece, digest, source });
   }
 
   dropped(source: string, why: string): void {
@@ -78,10 +96,11 @@ export class Deliveries {
     told: readonly { readonly list: PieceList; readonly tellers: ReadonlySet<string> }[],
     peerOf: (source: string) => Peer | undefined,
   ): TransferRecord {
+    const pieces = new Map(this.kept());
     const bytes = new Map<string, number>();
     const whole = new Set<string>();
     const sources = new Set([
-      ...[...this.pieces.values()].map(({ source }) => source),
+      ...[...pieces.values()].map(({ source }) => source),
       ...this.#refused.map(({ source }) => source),
       ...told.flatMap(({ tellers }) => [...tellers]),
     ]);
@@ -93,7 +112,7 @@ export class Deliveries {
     }
     const lists = told.map(({ list, tellers }) => ({ list, tellers: [...tellers] }));
     return {
-      ...{ pieces: this.pieces, refused: this.#refused, lists, dropped: this.#dropped },
+      ...{ pieces, refused: this.#refused, lists, dropped: this.#dropped },
       ...{ bytes, whole },
     };
   }

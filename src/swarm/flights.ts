@@ -42,7 +42,19 @@ export class Flights {
     return pieces;
   }
 
-  /** Pieces that are still to come. */
+  get asksMirror(): boolean {
+    for (const { source } of this.#all) if (source === mirrorSource) return true;
+    return false;
+  }
+
+  /** How many pieces are still to come. */
+  get pieceCount(): number {
+    let count = 0;
+    for (const flight of this.#all) count += Math.max(0, flight.count - flight.donePieces);
+    return count;
+  }
+
+  /** Those pieces. */
   get pieces(): readonly number[] {
     const pieces: number[] = [];
     for (const flight of this.#all) {
@@ -66,7 +78,8 @@ export class Flights {
     const nowMs = clock.monotonicMs();
     const flight = new Flight(request, shape, nowMs);
     this.#all.add(flight);
-    book.get(request.source)?.flights.add(flight);
+    const peer = book.get(request.source);
+    if (peer !== undefined) book.began(peer, flight);
     this.#meterOf(request.source)?.began(nowMs);
     for (let index = 0; index < request.count; index++) picker.took(request.piece + index);
     counters.add("swarm.requests");
@@ -87,8 +100,8 @@ export class Flights {
     for (let piece = first; piece < flight.piece + flight.count; piece++) picker.gaveUp(piece);
     if (flight.looseBytes > 0) this.wasted(flight.looseBytes);
     const peer = book.get(flight.source);
-    peer?.flights.delete(flight);
-    const idle = peer === undefined ? !mirror.streaming : peer.flights.size === 0;
+    if (peer !== undefined) book.ended(peer, flight);
+    const idle = peer === undefined ? !mirror.streaming : peer.flights.length === 0;
     if (idle) this.#meterOf(flight.source)?.idle(clock.monotonicMs());
     if (how === "cancel") port.cancel(flight);
   }

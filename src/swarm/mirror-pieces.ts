@@ -30,8 +30,9 @@ export class MirrorPieces {
 
   /** Asks for one, if that is due. `keptPieces`: of peers, so far. */
   ask(limit: number, keptPieces: number): void {
-    const { clock, counters } = this.#core;
-    if (clock.monotonicMs() < this.#restUntilMs || this.#flights.fromMirror.length > 0) return;
+    const { clock, counters, mirror } = this.#core;
+    if (!mirror.usable || clock.monotonicMs() < this.#restUntilMs) return;
+    if (this.#flights.asksMirror) return;
     const piece = this.#wanted(limit, keptPieces);
     if (piece === undefined) return;
     counters.add("swarm.mirror.pieces");
@@ -41,14 +42,17 @@ export class MirrorPieces {
   #wanted(limit: number, keptPieces: number): number | undefined {
     const { clock, picker, mirror, book, policy } = this.#core;
     const nowMs = clock.monotonicMs();
-    const claimed = book.atMirror(nowMs);
     if (this.#sequential && mirror.starves(nowMs, keptPieces)) {
       // Somebody else may be getting it: then it will be here in a moment, but not much later.
-      const other = claimed.has(picker.next) && !mirror.starvesLong(nowMs);
+      const other = !mirror.starvesLong(nowMs) && book.isAtMirror(picker.next, nowMs);
       return other ? undefined : picker.next;
     }
     if (!mirror.mayAskPieces(nowMs)) return undefined;
     const unseen = picker.unseen(policy.mirrorWindow, limit);
-    return this.#turns.mine(unseen, book.tickets(nowMs), { nowMs, claimed });
+    return this.#turns.mine(unseen, {
+      nowMs,
+      others: () => book.tickets(nowMs),
+      claimed: (piece) => book.isAtMirror(piece, nowMs),
+    });
   }
 }

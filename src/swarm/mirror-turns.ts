@@ -19,6 +19,15 @@ interface Turn {
   epoch: number;
 }
 
+/** What the decision is made on. */
+export interface TurnsView {
+  readonly nowMs: number;
+  /** The numbers of the other members. */
+  readonly others: () => readonly number[];
+  /** Whether a member says that it is getting a piece. */
+  readonly claimed: (piece: number) => boolean;
+}
+
 export class MirrorTurns {
   readonly #own: number;
   readonly #turns = new Map<number, Turn>();
@@ -28,18 +37,15 @@ export class MirrorTurns {
     this.#own = own;
   }
 
-  /** The first of these pieces that is ours to get; `claimed`: members say that they are getting it. */
-  mine(
-    pieces: readonly number[],
-    others: readonly number[],
-    { nowMs, claimed }: { readonly nowMs: number; readonly claimed: ReadonlySet<number> },
-  ): number | undefined {
+  /** The first of these pieces that is ours to get. */
+  mine(pieces: readonly number[], { nowMs, others, claimed }: TurnsView): number | undefined {
     for (const piece of this.#turns.keys()) if (!pieces.includes(piece)) this.#turns.delete(piece);
+    let tickets: readonly number[] | undefined;
     let chosen: number | undefined;
     for (const piece of pieces) {
       const turn = this.#turns.get(piece) ?? { sinceMs: nowMs, epoch: 0 };
       this.#turns.set(piece, turn);
-      if (claimed.has(piece)) {
+      if (claimed(piece)) {
         turn.sinceMs = nowMs;
         continue;
       }
@@ -47,7 +53,9 @@ export class MirrorTurns {
         turn.sinceMs = nowMs;
         turn.epoch++;
       }
-      if (chosen === undefined && this.#isMine(piece, turn.epoch, others)) chosen = piece;
+      if (chosen !== undefined) continue;
+      tickets ??= others();
+      if (this.#isMine(piece, turn.epoch, tickets)) chosen = piece;
     }
     return chosen;
   }
@@ -70,17 +78,19 @@ const renewMs = 500;
  */
 export class SeedTurns {
   readonly #own: number;
-  readonly #pieces: number;
-  /** How many others come before us with each piece. */
+  /** How many others come before us with each piece, as far as it was computed; see `#rankOf`. */
   readonly #rank: Uint8Array;
+  /** Of which look at the others each number is. */
+  readonly #rankLook: Uint16Array;
+  #look = 0;
+  #tickets: readonly number[] = [];
   #renewedMs = -Infinity;
-  #known = -1;
   #exhausted = false;
 
   constructor(own: number, pieces: number) {
     this.#own = own;
-    this.#pieces = pieces;
     this.#rank = new Uint8Array(pieces);
+    this.#rankLook = new Uint16Array(pieces);
   }
 
   /** Looks who is there, if that is due. */
@@ -92,15 +102,12 @@ export class SeedTurns {
     this.#renewedMs = nowMs;
     const { tickets, unseen } = look();
     this.#exhausted = unseen === 0;
-    if (tickets.length === this.#known) return;
-    this.#known = tickets.length;
-    for (let piece = 0; piece < this.#pieces; piece++) {
-      const salt = Math.imul(piece + 1, 0x9e3779b1);
-      const own = mixed(this.#own ^ salt);
-      let rank = 0;
-      for (const ticket of tickets) if (mixed(ticket ^ salt) < own) rank++;
-      this.#rank[piece] = Math.min(255, rank);
-    }
+    if (this.#look > 0 && tickets.length === this.#tickets.length) return;
+    this.#tickets = tickets;
+    this.#look++;
+    if (this.#look <= mostLooks) return;
+    this.#look = 1;
+    this.#rankLook.fill(0);
   }
 
   /** No piece is left that no member has. */
@@ -111,10 +118,24 @@ export class SeedTurns {
   /** `idleMs`: for how long nothing has come. */
   mine(piece: number, idleMs: number): boolean {
     const patience = idleMs < idleStepMs ? 0 : 2 ** Math.floor(idleMs / idleStepMs);
-    return (this.#rank[piece] ?? 0) <= patience;
+    return this.#rankOf(piece) <= patience;
+  }
+
+  /** Most pieces are never asked about between two looks: it is computed when it is needed. */
+  #rankOf(piece: number): number {
+    if (this.#rankLook[piece] === this.#look) return this.#rank[piece] ?? 0;
+    const salt = Math.imul(piece + 1, 0x9e3779b1);
+    const own = mixed(this.#own ^ salt);
+    let rank = 0;
+    for (const ticket of this.#tickets) if (mixed(ticket ^ salt) < own) rank++;
+    this.#rankLook[piece] = this.#look;
+    this.#rank[piece] = rank = Math.min(255, rank);
+    return rank;
   }
 }
 
+/** As many looks can be told from each other. */
+const mostLooks = 0xffff;
 const idleStepMs = 500;
 
 /** Every bit of the result depends on every bit of the number (the finalizer of MurmurHash3). */

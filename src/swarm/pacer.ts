@@ -21,8 +21,8 @@ interface Amount {
 
 export class Pacer {
   readonly #clock: Clock;
-  readonly #bytesPerSecond: number;
-  readonly #bucketBytes: number;
+  #bytesPerSecond: number;
+  #bucketBytes: number;
   #tokens: number;
   #filledMs: number;
   /** By party, in the order of their turns. */
@@ -33,9 +33,27 @@ export class Pacer {
   constructor(clock: Clock, bytesPerSecond: number) {
     this.#clock = clock;
     this.#bytesPerSecond = bytesPerSecond;
-    this.#bucketBytes = Math.max(leastSliceBytes, (bytesPerSecond * bucketMs) / second);
+    this.#bucketBytes = bucketOf(bytesPerSecond);
     this.#tokens = this.#bucketBytes;
     this.#filledMs = clock.monotonicMs();
+  }
+
+  /** From now on another rate, above 0, also for those that wait. */
+  change(bytesPerSecond: number): void {
+    this.#fill();
+    this.#bytesPerSecond = bytesPerSecond;
+    this.#bucketBytes = bucketOf(bytesPerSecond);
+    this.#tokens = Math.min(this.#tokens, this.#bucketBytes);
+    this.#stop();
+    this.#serve();
+  }
+
+  /** No rate any more: whoever waits passes. */
+  release(): void {
+    this.#stop();
+    const waiting = [...this.#waiting.values()].flatMap((line) => [...line]);
+    this.#waiting.clear();
+    for (const { go } of waiting) go();
   }
 
   /** How much should be passed at a time, so that the rate is even. */
@@ -59,6 +77,11 @@ export class Pacer {
       line.delete(amount);
       if (line.size === 0 && this.#waiting.get(party) === line) this.#waiting.delete(party);
     };
+  }
+
+  #stop(): void {
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
   }
 
   #affords(bytes: number): boolean {
@@ -104,4 +127,8 @@ export class Pacer {
     }
     return undefined;
   }
+}
+
+function bucketOf(bytesPerSecond: number): number {
+  return Math.max(leastSliceBytes, (bytesPerSecond * bucketMs) / second);
 }

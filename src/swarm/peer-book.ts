@@ -6,21 +6,19 @@
  * - The size of a crowd is what answered for this file over HTTP. A far member counts only once it
  *   has given us something: nobody is talked out of the mirror by names.
  */
-import { endpoint, scopeOf, subnetOf, type Endpoint } from "../base/endpoint.ts";
+import { scopeOf, subnetOf, type Endpoint } from "../base/endpoint.ts";
 import type { Random } from "../base/ports.ts";
+import type { Flight } from "./flight.ts";
+import { OpenPeers } from "./open-peers.ts";
 import { Peer } from "./peer.ts";
 import type { Picker } from "./picker.ts";
-import { PieceMap } from "./piece-map.ts";
+import type { PieceMap } from "./piece-map.ts";
 import type { TransferPolicy } from "./policy.ts";
+import { Questions } from "./questions.ts";
 import type { Load, PeerInfo, PeerState, PieceRequest } from "./types.ts";
 
 /** Peers that one peer may name. */
 const namedByOne = 4;
-/** Files of fewer pieces are over before others would matter. */
-const exchangePieces = 4;
-/** Whole peers are asked whom else they know; so many, so often. */
-const askedWhole = 2;
-const askedWholeMs = 2000;
 /** Whole peers that are asked for their list of pieces, until one is here. */
 const askedForList = 3;
 /** What a member said of the mirror counts for so long: it is asked again sooner. */
@@ -32,21 +30,49 @@ interface BookParts {
   readonly picker: Picker;
 }
 
+/** What is counted over all peers, and when; -Infinity: something has happened since. */
+interface BookCounts {
+  atMs: number;
+  seeds: number;
+  members: number;
+  /** Whole ones that have not been asked for their list of pieces. */
+  unlisted: number;
+  rateMs: number;
+  rate: number | undefined;
+}
+
+/** Only time changes counts without an event: members fall silent, slowly. */
+const countedMs = 100;
+/** Rates are averages over half a second: for so long one look at them all will do. */
+const ratedMs = 25;
+const nobody: readonly Peer[] = [];
+
 export class PeerBook {
   readonly #parts: BookParts;
   readonly #peers = new Map<string, Peer>();
   /** Not dropped, in the order in which they came. */
   #live: Peer[] = [];
-  #asked = 0;
+  readonly #open: OpenPeers;
+  readonly #questions: Questions;
   /** Somebody had given something before it was dropped. */
   #proven = false;
+  readonly #counts: BookCounts = {
+    ...{ atMs: -Infinity, seeds: 0, members: 0, unlisted: 0, rateMs: -Infinity, rate: undefined },
+  };
 
   constructor(parts: BookParts) {
     this.#parts = parts;
+    this.#open = new OpenPeers(parts.policy, parts.picker);
+    this.#questions = new Questions(parts.policy, parts.picker.pieces);
   }
 
   get(key: string): Peer | undefined {
     return this.#peers.get(key);
+  }
+
+  /** How many were ever added. */
+  get size(): number {
+    return this.#peers.size;
   }
 
   /** Whether that changes anything. */
@@ -54,17 +80,22 @@ export class PeerBook {
     const known = this.#peers.get(info.endpoint.text);
     if (known !== undefined) {
       if (known.dropped || known.have !== undefined || info.state !== "whole") return false;
-      known.have = "whole";
+      this.#setHave(known, "whole");
       return true;
     }
-    if (this.#peers.size >= this.#parts.policy.knownPeers) return false;
+    if (this.#full) return false;
     const peer = new Peer(info);
     // A neighbour that said that it is downloading has answered for the file.
     if (info.via === "neighbour" && info.state === "unknown") peer.answeredMs = nowMs;
     if (info.via === "asker") peer.answeredMs = nowMs;
     this.#peers.set(peer.key, peer);
     this.#live.push(peer);
+    this.#happened(peer);
     return true;
+  }
+
+  get #full(): boolean {
+    return this.#peers.size >= this.#parts.policy.knownPeers;
   }
 
   drop(peer: Peer): void {
@@ -72,6 +103,7 @@ export class PeerBook {
     if (peer.keptPieces > 0) this.#proven = true;
     this.#setHave(peer, undefined);
     this.#live = this.#live.filter((each) => each !== peer);
+    this.#happened(peer);
     const teller = peer.info.teller === undefined ? undefined : this.get(peer.info.teller);
     if (teller !== undefined && peer.keptPieces === 0) teller.namedPeers = Infinity;
   }
@@ -83,7 +115,8 @@ export class PeerBook {
     { load, nowMs }: { readonly load: Load | undefined; readonly nowMs: number },
   ): void {
     peer.asking = false;
-    peer.answeredMs = nowMs;
+    this.#questions.answered(peer);
+    this.#spoke(peer, nowMs);
     if (peer.askedAtMs !== undefined && peer.have === undefined) {
       peer.rttMs = Math.min(1000, nowMs - peer.askedAtMs);
     }
@@ -110,7 +143,7 @@ export class PeerBook {
     },
   ): void {
     peer.load = load ?? peer.load;
-    peer.answeredMs = nowMs;
+    this.#spoke(peer, nowMs);
     if (have === undefined || peer.dropped || have.pieces !== this.#parts.picker.pieces) return;
     this.#setHave(peer, have.whole ? "whole" : have);
   }
@@ -124,6 +157,7 @@ export class PeerBook {
     if (peer.have === "whole" || peer.have === undefined) {
       this.#setHave(peer, undefined);
       peer.askedAtMs = undefined;
+      this.#happened(peer);
       return true;
     }
     const have = peer.have.copy();
@@ -133,45 +167,64 @@ export class PeerBook {
   }
 
   exchange(teller: Peer, endpoints: readonly Endpoint[], nowMs: number): void {
-    for (const { address, port } of endpoints) {
-      if (teller.namedPeers >= namedByOne) return;
+    for (const named of endpoints) {
+      if (teller.namedPeers >= namedByOne || this.#full) return;
+      if (this.#peers.has(named.text)) continue;
+      const { address, port } = named;
       const scope = scopeOf(address);
       const near = scope === "private" || scope === "loopback";
       if (scope === "unusable" || (near && !teller.info.near) || port < 1024) continue;
       // Nobody on another machine knows who listens on this one.
       if (scope === "loopback" && scopeOf(teller.info.endpoint.address) !== scope) continue;
       const info: PeerInfo = {
-        ...{ endpoint: endpoint(address, port), near, state: "unknown", via: "exchange" },
+        ...{ endpoint: named, near, state: "unknown", via: "exchange" },
         ...{ group: groupOf(address, near), teller: teller.key },
       };
       if (this.add(info, nowMs)) teller.namedPeers++;
     }
   }
 
-  /** Whose state is to be asked for now. */
-  toAsk(nowMs: number): Peer[] {
-    const { policy, picker } = this.#parts;
-    const idle = this.#live.filter((peer) => !peer.asking && nowMs >= peer.restUntilMs);
-    const due = (peer: Peer, pauseMs: number): boolean =>
-      nowMs - (peer.askedAtMs ?? -Infinity) >= pauseMs;
-    const asking = this.#live.filter((peer) => peer.asking);
-    const news = asking.filter(({ have }) => have === undefined).length;
-    const strangers = idle
-      .filter(({ have }) => have === undefined)
-      .slice(0, Math.max(0, policy.askedAtOnce - news))
-      .filter((peer) => peer.askedAtMs !== undefined || this.#asked++ < policy.askedPeers);
-    const members = idle
-      .filter((peer) => peer.have instanceof PieceMap && due(peer, policy.watchPauseMs))
-      .slice(0, Math.max(0, policy.watchedPeers - (asking.length - news)));
-    const whole = picker.pieces <= exchangePieces ? 0 : askedWhole;
-    const seeds = idle
-      .filter(({ have }) => have === "whole")
-      .slice(0, whole)
-      .filter((peer) => due(peer, askedWholeMs));
-    return [...strangers, ...members, ...seeds];
+  /** It has not answered the question for its state. */
+  unanswered(peer: Peer): void {
+    peer.asking = false;
+    this.#questions.changed();
   }
 
-  toAskForList(): Peer[] {
+  /** A piece of it is kept. */
+  kept(peer: Peer, bytes: number): void {
+    peer.keptPieces++;
+    peer.keptBytes += bytes;
+    peer.failures = 0;
+    if (peer.keptPieces === 1) this.#happened(peer);
+  }
+
+  began(peer: Peer, flight: Flight): void {
+    peer.began(flight);
+    this.#open.update(peer);
+  }
+
+  ended(peer: Peer, flight: Flight): void {
+    peer.ended(flight);
+    this.#open.update(peer);
+  }
+
+  /** It has no piece that is neither here nor under way. */
+  hasNothing(peer: Peer): void {
+    this.#open.hasNothing(peer);
+  }
+
+  /** Whose state is to be asked for now. */
+  toAsk(nowMs: number): readonly Peer[] {
+    return this.#questions.due(this.#live, nowMs);
+  }
+
+  toAskForList(nowMs: number): readonly Peer[] {
+    if (this.#counted(nowMs).unlisted === 0) return nobody;
+    this.#counts.atMs = -Infinity;
+    return this.#toAskForList();
+  }
+
+  #toAskForList(): readonly Peer[] {
     const whole = this.#live.filter(({ have }) => have === "whole");
     const asked = whole.filter(({ list }) => list === "asked" || list === "told").length;
     const others = whole.filter(({ list }) => list === "unasked");
@@ -181,61 +234,57 @@ export class PeerBook {
   /** A list may still come from one of those that were asked, or are about to be. */
   get listsOutstanding(): boolean {
     if (this.#live.some(({ list }) => list === "asked")) return true;
-    return this.toAskForList().length > 0;
+    return this.#toAskForList().length > 0;
   }
 
-  /** Those that another request can go to. */
+  /** Those that another request can go to, and that may have something for us; until the next call. */
   ready(nowMs: number): Peer[] {
-    return this.#live.filter((peer) => peer.ready(this.#parts.policy, nowMs));
+    return this.#open.ready(nowMs);
   }
 
-  /** Of two drawn at random among those that have the piece, the one that should be sooner. */
-  choose(
-    ready: readonly Peer[],
-    piece: number,
-    nowMs: number,
-    gives = (peer: Peer, wanted: number): boolean => peer.has(wanted),
-  ): Peer | undefined {
-    return this.#better(
-      ready.filter((peer) => gives(peer, piece)),
-      nowMs,
+  /** Those that have given something, have the piece and could send it now, whoever else is asked. */
+  rivals(piece: number, holder: Peer, nowMs: number): Peer[] {
+    const { policy } = this.#parts;
+    return this.#live.filter(
+      (peer) =>
+        peer !== holder && peer.keptPieces > 0 && peer.has(piece) && peer.ready(policy, nowMs),
     );
   }
 
+  /** Of two drawn at random, the one that should be sooner; undefined: there is none. */
+  choose(peers: readonly Peer[], nowMs: number): Peer | undefined {
+    const { random, policy, picker } = this.#parts;
+    if (peers.length <= 1) return peers[0];
+    const first = Math.floor(random.next() * peers.length);
+    const offset = 1 + Math.floor(random.next() * (peers.length - 1));
+    const [a, b] = [peers[first], peers[(first + offset) % peers.length]];
+    if (a === undefined || b === undefined) return a ?? b;
+    const bytes = pieceBytesOf(picker);
+    return a.cost(bytes, policy, nowMs) <= b.cost(bytes, policy, nowMs) ? a : b;
+  }
+
   /** Those that have all of it. */
-  get seeds(): number {
-    let seeds = 0;
-    for (const { have } of this.#live) if (have === "whole") seeds++;
-    return seeds;
-  }
-
-  /** `ready` must not be empty. */
-  cheapest(ready: readonly Peer[], nowMs: number): Peer {
-    const peer = this.#better(ready, nowMs);
-    if (peer === undefined) throw new RangeError("there is no peer to choose from");
-    return peer;
-  }
-
-  /** Bytes a second of all that have given something and still do; undefined: nobody ever has. */
-  rate(nowMs: number): number | undefined {
-    let rate: number | undefined;
-    for (const peer of this.#live) {
-      if (peer.keptPieces === 0) continue;
-      const works = peer.flights.size > 0 || nowMs >= peer.restUntilMs;
-      rate = (rate ?? 0) + (works ? (peer.meter.current(nowMs) ?? 0) : 0);
-    }
-    return this.#proven ? (rate ?? 0) : rate;
+  seeds(nowMs: number): number {
+    return this.#counted(nowMs).seeds;
   }
 
   /** Those that want the file themselves, ourselves included. */
   crowd(nowMs: number): number {
-    const { policy } = this.#parts;
-    let members = 1;
-    for (const { have, answeredMs, info, keptPieces } of this.#live) {
-      if (have === "whole" || answeredMs === undefined) continue;
-      if (nowMs - answeredMs <= policy.memberMs && (info.near || keptPieces > 0)) members++;
+    return Math.min(this.#parts.policy.largestCrowd, this.#counted(nowMs).members);
+  }
+
+  /** Bytes a second of all that have given something and still do; undefined: nobody ever has. */
+  rate(nowMs: number): number | undefined {
+    const counts = this.#counts;
+    if (nowMs - counts.rateMs < ratedMs) return counts.rate;
+    let rate: number | undefined;
+    for (const peer of this.#live) {
+      if (peer.keptPieces === 0) continue;
+      const works = peer.flights.length > 0 || nowMs >= peer.restUntilMs;
+      rate = (rate ?? 0) + (works ? (peer.meter.current(nowMs) ?? 0) : 0);
     }
-    return Math.min(policy.largestCrowd, members);
+    [counts.rateMs, counts.rate] = [nowMs, this.#proven ? (rate ?? 0) : rate];
+    return counts.rate;
   }
 
   /** The numbers of the other members, as far as they are known. */
@@ -249,14 +298,13 @@ export class PeerBook {
     return tickets;
   }
 
-  /** Pieces that members are getting from the mirror, as they or others told lately. */
-  atMirror(nowMs: number): ReadonlySet<number> {
-    const pieces = new Set<number>();
+  /** Whether a member is getting it from the mirror, as itself or others told lately. */
+  isAtMirror(piece: number, nowMs: number): boolean {
     for (const { fetching, hearsay, stateMs = -Infinity } of this.#live) {
       if (nowMs - stateMs > newsMs) continue;
-      for (const map of [fetching, hearsay]) if (map !== undefined) addAll(pieces, map);
+      if (fetching?.has(piece) === true || hearsay?.has(piece) === true) return true;
     }
-    return pieces;
+    return false;
   }
 
   /** What members themselves told lately that they are getting there: for others to know. */
@@ -279,36 +327,73 @@ export class PeerBook {
 
   /** Some that others may find useful: those that have answered. */
   sample(most: number): Endpoint[] {
-    const good = this.#live.filter(({ answeredMs }) => answeredMs !== undefined);
-    const chosen: Endpoint[] = [];
-    while (chosen.length < most && good.length > 0) {
-      const [peer] = good.splice(Math.floor(this.#parts.random.next() * good.length), 1);
-      if (peer !== undefined) chosen.push(peer.info.endpoint);
+    const good: Endpoint[] = [];
+    for (const { answeredMs, info } of this.#live) {
+      if (answeredMs !== undefined) good.push(info.endpoint);
     }
-    return chosen;
+    return sampleOf(good, most, this.#parts.random);
   }
 
   all(): Iterable<Peer> {
     return this.#peers.values();
   }
 
-  #better(peers: readonly Peer[], nowMs: number): Peer | undefined {
-    const { random, policy, picker } = this.#parts;
-    if (peers.length <= 1) return peers[0];
-    const first = Math.floor(random.next() * peers.length);
-    const offset = 1 + Math.floor(random.next() * (peers.length - 1));
-    const [a, b] = [peers[first], peers[(first + offset) % peers.length]];
-    if (a === undefined || b === undefined) return a ?? b;
-    const bytes = pieceBytesOf(picker);
-    return a.cost(bytes, policy, nowMs) <= b.cost(bytes, policy, nowMs) ? a : b;
+  #counted(nowMs: number): BookCounts {
+    const counts = this.#counts;
+    if (nowMs - counts.atMs < countedMs) return counts;
+    const { memberMs } = this.#parts.policy;
+    [counts.atMs, counts.seeds, counts.members, counts.unlisted] = [nowMs, 0, 1, 0];
+    for (const { have, answeredMs, info, keptPieces, list } of this.#live) {
+      if (have === "whole") {
+        counts.seeds++;
+        if (list === "unasked") counts.unlisted++;
+      } else if (answeredMs !== undefined && nowMs - answeredMs <= memberMs) {
+        if (info.near || keptPieces > 0) counts.members++;
+      }
+    }
+    return counts;
+  }
+
+  /** A peer is new, is out, or has become something else. */
+  #happened(peer: Peer): void {
+    [this.#counts.atMs, this.#counts.rateMs] = [-Infinity, -Infinity];
+    this.#questions.changed();
+    this.#open.update(peer);
+  }
+
+  /** It has answered something. */
+  #spoke(peer: Peer, nowMs: number): void {
+    if (peer.answeredMs === undefined) this.#counts.atMs = -Infinity;
+    peer.answeredMs = nowMs;
   }
 
   #setHave(peer: Peer, have: PieceMap | "whole" | undefined): void {
-    const before = peer.have === "whole" ? undefined : peer.have;
+    const before = peer.have;
+    if (before === "whole" && have === "whole") return;
     peer.have = have;
     if (have === "whole") peer.saidWhole = true;
-    this.#parts.picker.changed(before, have === "whole" ? undefined : have);
+    else if (have !== undefined) peer.grew = true;
+    if (typeof before !== "object" || typeof have !== "object") this.#happened(peer);
+    this.#open.changed(peer);
+    this.#parts.picker.changed(mapOf(before), mapOf(have));
   }
+}
+
+function mapOf(have: PieceMap | "whole" | undefined): PieceMap | undefined {
+  return have === "whole" ? undefined : have;
+}
+
+/** At most so many of them, by chance; the array is used up. */
+export function sampleOf<T>(all: T[], most: number, random: Random): T[] {
+  const count = Math.min(most, all.length);
+  for (let at = 0; at < count; at++) {
+    const from = at + Math.floor(random.next() * (all.length - at));
+    const [drawn, here] = [all[from], all[at]];
+    if (drawn === undefined || here === undefined) break;
+    [all[at], all[from]] = [drawn, here];
+  }
+  all.length = count;
+  return all;
 }
 
 /** The unit in which costs are compared; all pieces but the last are alike. */
@@ -322,8 +407,8 @@ export function groupOf(address: string, near: boolean): string {
 }
 
 function hasMore(theirs: PieceMap, ours: PieceMap, from: number): boolean {
-  const [their, our] = [theirs.bytes, ours.bytes];
-  for (let at = from >> 3; at < their.length; at++) {
+  const [their, our] = [theirs.words, ours.words];
+  for (let at = from >>> 5; at < their.length; at++) {
     if (((their[at] ?? 0) & ~(our[at] ?? 0)) !== 0) return true;
   }
   return false;

@@ -9,7 +9,8 @@ export class Peer {
   readonly info: PeerInfo;
   readonly key: string;
   readonly meter = new Meter();
-  readonly flights = new Set<Flight>();
+  /** Requests under way: few. */
+  readonly flights: Flight[] = [];
   /** What it has; undefined: not known. A whole one has all. */
   have: PieceMap | "whole" | undefined;
   /** What it is fetching from the mirror. */
@@ -24,6 +25,8 @@ export class Peer {
   restUntilMs = 0;
   /** Requests in a row that came to nothing. */
   failures = 0;
+  /** Its place in a list of OpenPeers; -1: it is not there. */
+  openAt = -1;
   /** It is out of this transfer. */
   dropped = false;
   askedAtMs: number | undefined;
@@ -36,6 +39,8 @@ export class Peer {
   stateMs: number | undefined;
   /** Peers that it named: it answers for them. */
   namedPeers = 0;
+  /** It had only parts when it was first asked: whole or not, it is a member of the crowd. */
+  grew = false;
   /** It has ever said that it has all. */
   saidWhole = false;
   keptBytes = 0;
@@ -46,6 +51,11 @@ export class Peer {
     this.key = info.endpoint.text;
     this.have = info.state === "whole" ? "whole" : undefined;
     this.saidWhole = info.state === "whole";
+  }
+
+  /** A whole one from the start: many want from it what only it has. */
+  get isSeed(): boolean {
+    return this.have === "whole" && !this.grew;
   }
 
   has(piece: number): boolean {
@@ -87,10 +97,23 @@ export class Peer {
     return expected * (1 + (active + 2 * queued) / slots);
   }
 
+  began(flight: Flight): void {
+    this.flights.push(flight);
+  }
+
+  ended(flight: Flight): void {
+    const at = this.flights.indexOf(flight);
+    if (at >= 0) this.flights.splice(at, 1);
+  }
+
+  /** Whether another request could go to it, unless it rests. */
+  open(policy: TransferPolicy): boolean {
+    if (this.dropped || this.have === undefined) return false;
+    return this.flights.length < (this.keptPieces > 0 ? policy.requestsPerPeer : 1);
+  }
+
   /** Whether another request can go to it now. */
   ready(policy: TransferPolicy, nowMs: number): boolean {
-    if (this.dropped || this.have === undefined || nowMs < this.restUntilMs) return false;
-    const proven = this.keptPieces > 0;
-    return this.flights.size < (proven ? policy.requestsPerPeer : 1);
+    return nowMs >= this.restUntilMs && this.open(policy);
   }
 }

@@ -1,14 +1,31 @@
 /**
  * Which piece next: the first missing ones in order as far as the reader needs them soon, behind them
  * the rarest. Rarity is what is known of unfinished peers; whole ones have everything, and count for
- * nothing. To look through all pieces for each choice would cost more than the pieces: the rarest of
- * a random sample will do.
+ * nothing. What is free, and what anybody has, is kept as maps: what a peer has for us is found word by
+ * word, and of a random part of that the rarest will do.
  */
 import type { Random } from "../base/ports.ts";
-import { PieceMap } from "./piece-map.ts";
+import { isInWord, PieceMap, someInWord, wordOf } from "./piece-map.ts";
 
-/** A peer with hardly anything new costs no more than this; another look begins elsewhere. */
+/** Pieces that a peer has, but is not to be asked for, cost no more than this; see `Wanted.gives`. */
 const mostSteps = 512;
+
+/** Pieces that became free again are told one by one up to so many. */
+const mostFreed = 32;
+
+const noWords: Readonly<Uint32Array> = new Uint32Array(0);
+
+/** What is looked for. */
+export interface Wanted {
+  /** So many candidates are compared. */
+  readonly sample: number;
+  /** Below this piece. */
+  readonly limit: number;
+  /** What the peer has. */
+  readonly have: PieceMap | "whole";
+  /** Whether it is to be asked for a piece that it has; undefined: for any. */
+  readonly gives?: ((piece: number) => boolean) | undefined;
+}
 
 export class Picker {
   readonly pieces: number;
@@ -17,20 +34,33 @@ export class Picker {
   readonly #flights: Uint8Array;
   /** How many unfinished peers have it. */
   readonly #copies: Uint16Array;
-  /** Pieces that are neither held nor under way, and where each stands in the list; -1: nowhere. */
-  readonly #free: Int32Array;
-  readonly #place: Int32Array;
-  #freeCount: number;
+  /** Those that at least one unfinished peer has. */
+  readonly #seen: PieceMap;
+  /** Pieces that are neither held nor under way. */
+  readonly #free: PieceMap;
+  /** Those that have become so since `takeFreed`. */
+  #freed: number[] = [];
   #next = 0;
+  /** Used again and again. */
+  readonly #search = {
+    ...{
+      start: 0,
+      best: undefined as number | undefined,
+      fewest: Infinity,
+      seen: 0,
+      steps: 0,
+      ties: 0,
+      luck: 1,
+    },
+  };
 
   constructor(pieces: number) {
     this.pieces = pieces;
     this.held = new PieceMap(pieces);
     this.#flights = new Uint8Array(pieces);
     this.#copies = new Uint16Array(pieces);
-    this.#free = Int32Array.from({ length: pieces }, (_, piece) => piece);
-    this.#place = Int32Array.from(this.#free);
-    this.#freeCount = pieces;
+    this.#seen = new PieceMap(pieces);
+    this.#free = PieceMap.full(pieces);
   }
 
   /** The first piece that is not held; `pieces` when all are. */
@@ -41,11 +71,11 @@ export class Picker {
 
   /** Pieces that are neither held nor under way. */
   get freeCount(): number {
-    return this.#freeCount;
+    return this.#free.count;
   }
 
   isFree(piece: number): boolean {
-    return (this.#place[piece] ?? -1) >= 0;
+    return this.#free.has(piece);
   }
 
   flights(piece: number): number {
@@ -56,9 +86,15 @@ export class Picker {
     return this.#copies[piece] ?? 0;
   }
 
+  /** Pieces that have become free again since the last call; undefined: many. */
+  takeFreed(): readonly number[] | undefined {
+    const freed = this.#freed;
+    if (freed.length > 0) this.#freed = [];
+    return freed.length > mostFreed ? undefined : freed;
+  }
+
   hold(piece: number): void {
-    if (!this.held.add(piece)) return;
-    this.#unfree(piece);
+    if (this.held.add(piece)) this.#free.remove(piece);
   }
 
   /** What was held is not what it should be. */
@@ -70,7 +106,7 @@ export class Picker {
 
   took(piece: number): void {
     this.#flights[piece] = this.flights(piece) + 1;
-    this.#unfree(piece);
+    this.#free.remove(piece);
   }
 
   gaveUp(piece: number): void {
@@ -80,11 +116,11 @@ export class Picker {
 
   /** An unfinished peer has other pieces than before; undefined: none. */
   changed(before: PieceMap | undefined, after: PieceMap | undefined): void {
-    const [old, now] = [before?.bytes, after?.bytes];
-    const length = Math.ceil(this.pieces / 8);
+    const [old, now] = [before?.words ?? noWords, after?.words ?? noWords];
+    const length = Math.max(old.length, now.length);
     for (let at = 0; at < length; at++) {
-      const [was, is] = [old?.[at] ?? 0, now?.[at] ?? 0];
-      if (was !== is) this.#recount(at * 8, was, is);
+      const [was, is] = [old[at] ?? 0, now[at] ?? 0];
+      if (was !== is) this.#recount(at * 32, was, is);
     }
   }
 
@@ -98,58 +134,73 @@ export class Picker {
     return undefined;
   }
 
-  /** A free piece below `limit` of which few copies are known. */
-  rarest(
-    random: Random,
-    { sample, limit, has }: { sample: number; limit: number; has: (piece: number) => boolean },
-  ): number | undefined {
-    const count = this.#freeCount;
-    const steps = Math.min(count, mostSteps);
-    let [best, fewest] = [undefined as number | undefined, Infinity];
-    const start = Math.floor(random.next() * count);
-    for (let step = 0, seen = 0; step < steps && seen < sample; step++) {
-      const piece = this.#free[(start + step) % count] ?? 0;
-      if (piece >= limit || !has(piece)) continue;
-      seen++;
-      const copies = this.copies(piece);
-      if (copies < fewest) [best, fewest] = [piece, copies];
-      if (fewest === 0) break;
+  /** A free piece of which few copies are known; undefined: the peer has none. */
+  rarest(random: Random, wanted: Wanted): number | undefined {
+    const free = this.#free.words;
+    const theirs = wanted.have === "whole" ? undefined : wanted.have.words;
+    const search = this.#search;
+    search.start = Math.floor(random.next() * this.pieces);
+    [search.best, search.fewest, search.seen, search.steps] = [undefined, Infinity, 0, 0];
+    let at = search.start >>> 5;
+    for (let turn = 0; turn < free.length; turn++, at++) {
+      if (at === free.length) at = 0;
+      const word = (free[at] ?? 0) & (theirs === undefined ? -1 : (theirs[at] ?? 0));
+      if (word !== 0 && this.#lookInto(word, at, wanted)) break;
     }
-    return best;
+    return search.best;
+  }
+
+  /** Whether enough has been seen. */
+  #lookInto(word: number, at: number, { sample, limit, gives }: Wanted): boolean {
+    const search = this.#search;
+    for (let step = 0; step < 32; step++) {
+      // Within each word in another order each time: not everybody shall begin with the same piece.
+      const place = (search.start ^ step) & 31;
+      const piece = at * 32 + place;
+      if (!isInWord(word, place) || piece >= limit) continue;
+      if (++search.steps > mostSteps) return true;
+      if (gives?.(piece) === false) continue;
+      const copies = this.copies(piece);
+      if (copies < search.fewest) [search.best, search.fewest, search.ties] = [piece, copies, 1];
+      else if (copies === search.fewest) {
+        search.ties++;
+        search.luck = (Math.imul(search.luck, 1664525) + 1013904223) >>> 0;
+        if (search.luck * search.ties < 2 ** 32) search.best = piece;
+      }
+      if (++search.seen >= sample || search.fewest === 0) return true;
+    }
+    return false;
   }
 
   /** Free pieces in order that no unfinished peer has, at most `count`, below `limit`. */
   unseen(count: number, limit: number): number[] {
+    const [free, seen] = [this.#free.words, this.#seen.words];
     const found: number[] = [];
-    let piece = this.next;
-    while (found.length < count && piece < limit) {
-      if (this.copies(piece) === 0 && this.isFree(piece)) found.push(piece);
-      piece = this.held.firstMissing(piece + 1);
+    for (let at = this.next >>> 5; at < free.length; at++) {
+      const word = (free[at] ?? 0) & ~(seen[at] ?? 0);
+      for (let place = 0; word !== 0 && place < 32; place++) {
+        if (!isInWord(word, place)) continue;
+        if (found.length >= count || at * 32 + place >= limit) return found;
+        found.push(at * 32 + place);
+      }
     }
     return found;
   }
 
   #recount(first: number, was: number, is: number): void {
-    for (let bit = 0; bit < 8; bit++) {
-      const mask = 0x80 >> bit;
-      if ((was & mask) === (is & mask)) continue;
-      const piece = first + bit;
-      this.#copies[piece] = this.copies(piece) + ((is & mask) !== 0 ? 1 : -1);
+    for (let differing = was ^ is; differing !== 0;) {
+      const place = someInWord(differing);
+      differing ^= wordOf(place);
+      const has = isInWord(is, place);
+      const piece = first + place;
+      const copies = this.copies(piece) + (has ? 1 : -1);
+      this.#copies[piece] = copies;
+      if (copies === 0) this.#seen.remove(piece);
+      else if (copies === 1 && has) this.#seen.add(piece);
     }
   }
 
   #makeFree(piece: number): void {
-    if (this.isFree(piece)) return;
-    this.#place[piece] = this.#freeCount;
-    this.#free[this.#freeCount++] = piece;
-  }
-
-  #unfree(piece: number): void {
-    const at = this.#place[piece] ?? -1;
-    if (at < 0) return;
-    const last = this.#free[--this.#freeCount] ?? 0;
-    this.#free[at] = last;
-    this.#place[last] = at;
-    this.#place[piece] = -1;
+    if (this.#free.add(piece) && this.#freed.length <= mostFreed) this.#freed.push(piece);
   }
 }

@@ -1,14 +1,19 @@
-/** Which pieces of a file somebody has. */
+/**
+ * Which pieces of a file somebody has: one bit a piece, the first piece in the highest bit of the first
+ * byte (as in BEP 3). Kept in words of 32 bits, so that whole maps can be compared and searched quickly.
+ */
+
+/** Where a piece stands in its word, exclusive-or-ed: within bytes the first is the highest bit. */
+const flip = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1 ? 7 : 31;
 
 export class PieceMap {
   readonly pieces: number;
-  /** One bit a piece, the first piece in the highest bit of the first byte (as in BEP 3). */
-  readonly #bits: Uint8Array;
+  readonly #words: Uint32Array;
   #count = 0;
 
   constructor(pieces: number) {
     this.pieces = pieces;
-    this.#bits = new Uint8Array(Math.ceil(pieces / 8));
+    this.#words = new Uint32Array(Math.ceil(pieces / 32));
   }
 
   static full(pieces: number): PieceMap {
@@ -19,11 +24,11 @@ export class PieceMap {
 
   /** undefined: of another length, or with bits beyond the last piece. The bytes are copied. */
   static parse(bytes: Uint8Array, pieces: number): PieceMap | undefined {
-    const map = new PieceMap(pieces);
-    if (bytes.length !== map.#bits.length) return undefined;
+    if (bytes.length !== Math.ceil(pieces / 8)) return undefined;
     const spare = bytes.length * 8 - pieces;
     if (spare > 0 && ((bytes.at(-1) ?? 0) & ((1 << spare) - 1)) !== 0) return undefined;
-    map.#bits.set(bytes);
+    const map = new PieceMap(pieces);
+    map.bytes.set(bytes);
     for (const byte of bytes) map.#count += ones[byte] ?? 0;
     return map;
   }
@@ -38,22 +43,22 @@ export class PieceMap {
   }
 
   has(piece: number): boolean {
-    return ((this.#bits[piece >> 3] ?? 0) & (0x80 >> (piece & 7))) !== 0;
+    return (((this.#words[piece >>> 5] ?? 0) >>> ((piece & 31) ^ flip)) & 1) !== 0;
   }
 
   /** False: it was there already. */
   add(piece: number): boolean {
-    if (this.has(piece) || piece >= this.pieces) return false;
-    const at = piece >> 3;
-    this.#bits[at] = (this.#bits[at] ?? 0) | (0x80 >> (piece & 7));
+    if (piece >= this.pieces || this.has(piece)) return false;
+    const at = piece >>> 5;
+    this.#words[at] = (this.#words[at] ?? 0) | bitOf(piece);
     this.#count++;
     return true;
   }
 
   remove(piece: number): boolean {
     if (!this.has(piece)) return false;
-    const at = piece >> 3;
-    this.#bits[at] = (this.#bits[at] ?? 0) & ~(0x80 >> (piece & 7));
+    const at = piece >>> 5;
+    this.#words[at] = (this.#words[at] ?? 0) & ~bitOf(piece);
     this.#count--;
     return true;
   }
@@ -62,7 +67,7 @@ export class PieceMap {
   firstMissing(from: number): number {
     let piece = from;
     while (piece < this.pieces && this.has(piece)) {
-      piece += (piece & 7) === 0 && this.#bits[piece >> 3] === 0xff ? 8 : 1;
+      piece += (piece & 31) === 0 && this.#words[piece >>> 5] === allOnes ? 32 : 1;
     }
     return Math.min(piece, this.pieces);
   }
@@ -71,22 +76,48 @@ export class PieceMap {
   first(from: number): number {
     let piece = from;
     while (piece < this.pieces && !this.has(piece)) {
-      piece += (piece & 7) === 0 && this.#bits[piece >> 3] === 0 ? 8 : 1;
+      piece += (piece & 31) === 0 && this.#words[piece >>> 5] === 0 ? 32 : 1;
     }
     return Math.min(piece, this.pieces);
   }
 
   copy(): PieceMap {
     const map = new PieceMap(this.pieces);
-    map.#bits.set(this.#bits);
+    map.#words.set(this.#words);
     map.#count = this.#count;
     return map;
   }
 
   /** The bits themselves: to be read, not to be kept. */
   get bytes(): Uint8Array {
-    return this.#bits;
+    return new Uint8Array(this.#words.buffer, 0, Math.ceil(this.pieces / 8));
   }
+
+  /** The same by 32 pieces: to be compared with words of other maps; see `isInWord`. */
+  get words(): Readonly<Uint32Array> {
+    return this.#words;
+  }
+}
+
+const allOnes = 0xffffffff;
+
+function bitOf(piece: number): number {
+  return wordOf(piece & 31);
+}
+
+/** A word with one piece at this place. */
+export function wordOf(place: number): number {
+  return 1 << (place ^ flip);
+}
+
+/** Whether the piece with this place among its 32 is in a word of a map. */
+export function isInWord(word: number, place: number): boolean {
+  return ((word >>> (place ^ flip)) & 1) !== 0;
+}
+
+/** Some place in a word of maps at which a piece is; the word must not be 0. */
+export function someInWord(word: number): number {
+  return (31 - Math.clz32(word)) ^ flip;
 }
 
 const ones = Uint8Array.from({ length: 256 }, (_, byte) => {

@@ -7,7 +7,10 @@ import { KiB, MiB, minute, second } from "../base/units.ts";
 export interface TransferPolicy {
   /** Peers remembered of one file: more than anybody can use, and few enough to look through. */
   readonly knownPeers: number;
-  /** Peers that are asked for their state: enough to judge the size of a crowd (Slurpie, 3/n). */
+  /**
+   * Peers that are asked for their state: all. Whose number is not known is not counted where pieces
+   * are shared out (see mirror-turns.ts), and what only such peers have is fetched from seeds again.
+   */
   readonly askedPeers: number;
   /** Peers whose state is being asked at the same time. */
   readonly askedAtOnce: number;
@@ -15,6 +18,8 @@ export interface TransferPolicy {
   readonly watchedPeers: number;
   /** Between two questions for the state of one peer. */
   readonly watchPauseMs: number;
+  /** With more unfinished peers than these the time between is longer: questions are no more in all. */
+  readonly newsPeers: number;
   /** How long a peer may hold back its answer until it has something new. */
   readonly watchWaitMs: number;
   /** Requests to one peer: one that flows and one that waits its turn, so that no gap comes between. */
@@ -78,10 +83,11 @@ export interface TransferPolicy {
 
 export const defaultPolicy: TransferPolicy = {
   knownPeers: 200,
-  askedPeers: 64,
+  askedPeers: 200,
   askedAtOnce: 16,
   watchedPeers: 12,
   watchPauseMs: second / 2,
+  newsPeers: 128,
   watchWaitMs: second,
   requestsPerPeer: 2,
   requestMs: 150,

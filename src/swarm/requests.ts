@@ -29,8 +29,13 @@ export class Requests {
   readonly #shares: SeedTurns;
   /** Seeds are few beside the crowd: each piece is asked of them by one member. */
   #sharing = false;
+  /** Any peer may be asked for anything that it has. */
+  #plain = true;
   #view: RequestsView;
+  /** Those that can be asked for something more now. */
   #ready: Peer[] = [];
+  /** Those of them that have the piece in question. */
+  readonly #having: Peer[] = [];
 
   constructor(core: Core, flights: Flights, ticket: number) {
     this.#core = core;
@@ -41,13 +46,14 @@ export class Requests {
 
   /** Asks for as much as is useful now. */
   ask(view: RequestsView): void {
-    const { book, picker, policy, clock } = this.#core;
+    const { book, picker, policy, clock, mirror } = this.#core;
     const nowMs = clock.monotonicMs();
     this.#view = view;
-    this.#sharing = view.crowd > policy.crowd && 4 * book.seeds < view.crowd;
+    this.#sharing = view.crowd > policy.crowd && 4 * book.seeds(nowMs) < view.crowd;
+    this.#plain = !this.#sharing && !mirror.streaming;
     if (this.#sharing) this.#renewShares(nowMs);
-    let room = this.#budget(nowMs) - this.#flights.pieces.length;
-    this.#ready = book.ready(nowMs);
+    let room = picker.freeCount > 0 ? this.#budget(nowMs) - this.#flights.pieceCount : 0;
+    if (room > 0) this.#ready = book.ready(nowMs);
     while (room > 0 && this.#ready.length > 0 && picker.freeCount > 0) {
       const count = this.#askOne(nowMs);
       if (count === 0) break;
@@ -73,59 +79,91 @@ export class Requests {
   }
 
   /** Whether a peer is to be asked for a piece that it has. */
-  readonly #gives = (peer: Peer, piece: number): boolean => {
+  #gives(peer: Peer, piece: number): boolean {
     const { picker, mirror } = this.#core;
-    if (!peer.has(piece)) return false;
     // What the mirror's stream is about to bring is not asked for beside it.
     if (mirror.streaming && piece === pieceAt(this.#view.position)) return false;
-    if (!this.#sharing || peer.have !== "whole") return true;
+    if (!this.#sharing || !peer.isSeed) return true;
     // Of a seed only what no member has, as long as there is such; of that our share.
     const { idleMs } = this.#view;
     if (picker.copies(piece) === 0) return this.#shares.mine(piece, idleMs);
     return this.#shares.exhausted || idleMs >= seedIdleMs;
-  };
+  }
 
   /** One more request → its pieces; 0: nobody has anything for us. */
   #askOne(nowMs: number): number {
-    const { book, policy, picker, random } = this.#core;
-    const { sequential, limit } = this.#view;
-    if (sequential) {
-      const any = (piece: number): boolean => this.#ready.some((peer) => this.#gives(peer, piece));
-      const piece = picker.inOrder(policy.windowPieces, limit, any);
-      const peer =
-        piece === undefined ? undefined : book.choose(this.#ready, piece, nowMs, this.#gives);
-      if (piece !== undefined && peer !== undefined) return this.#begin(peer, piece, nowMs);
+    const { book, policy, picker } = this.#core;
+    if (this.#view.sequential) {
+      const any = (piece: number): boolean => this.#thatHave(piece).length > 0;
+      const piece = picker.inOrder(policy.windowPieces, this.#view.limit, any);
+      if (piece !== undefined) {
+        const peer = book.choose(this.#having, nowMs);
+        if (peer !== undefined) return this.#begin(peer, piece, nowMs);
+      }
     }
     while (this.#ready.length > 0) {
-      const peer = book.cheapest(this.#ready, nowMs);
-      const has = (piece: number): boolean => this.#gives(peer, piece);
-      const piece = picker.rarest(random, { sample: policy.sampledPieces, limit, has });
+      const peer = book.choose(this.#ready, nowMs);
+      if (peer === undefined) break;
+      const piece = this.#rarestOf(peer);
       if (piece !== undefined) {
-        const other = book.choose(this.#ready, piece, nowMs, this.#gives) ?? peer;
+        const other = book.choose(this.#thatHave(piece), nowMs) ?? peer;
         return this.#begin(other, piece, nowMs);
       }
-      this.#ready.splice(this.#ready.indexOf(peer), 1);
+      this.#unready(peer);
     }
     return 0;
   }
 
+  /** Of those that are ready. The array is used again. */
+  #thatHave(piece: number): readonly Peer[] {
+    const having = this.#having;
+    having.length = 0;
+    for (const peer of this.#ready) {
+      if (peer.has(piece) && (this.#plain || this.#gives(peer, piece))) having.push(peer);
+    }
+    return having;
+  }
+
+  #rarestOf(peer: Peer): number | undefined {
+    const { book, policy, picker, random } = this.#core;
+    const { limit } = this.#view;
+    const { have } = peer;
+    if (have === undefined) return undefined;
+    const free = this.#plain || (!peer.isSeed && !this.#core.mirror.streaming);
+    const gives = free ? undefined : (piece: number): boolean => this.#gives(peer, piece);
+    const piece = picker.rarest(random, { sample: policy.sampledPieces, limit, have, gives });
+    // It need not be looked at again before something has changed.
+    if (piece === undefined && free && limit >= picker.pieces) book.hasNothing(peer);
+    return piece;
+  }
+
+  #unready(peer: Peer): void {
+    const at = this.#ready.indexOf(peer);
+    const last = this.#ready.pop();
+    if (last !== undefined && at >= 0 && at < this.#ready.length) this.#ready[at] = last;
+  }
+
   #begin(peer: Peer, piece: number, nowMs: number): number {
-    const { policy, picker } = this.#core;
+    const { policy } = this.#core;
     const rate = peer.meter.rate ?? 0;
     const wanted = Math.floor((rate * policy.requestMs) / 1000 / this.#flights.pieceBytes);
     const most = Math.min(policy.requestPieces, Math.max(1, wanted));
-    const mayFollow = (next: number): boolean =>
-      next < this.#view.limit && picker.isFree(next) && this.#gives(peer, next);
     let count = 1;
-    while (count < most && mayFollow(piece + count)) count++;
+    while (count < most && this.#mayFollow(peer, piece + count)) count++;
     this.#flights.begin({ source: peer.key, piece, count });
-    if (!peer.ready(policy, nowMs)) this.#ready.splice(this.#ready.indexOf(peer), 1);
+    if (!peer.ready(policy, nowMs)) this.#unready(peer);
     return count;
+  }
+
+  #mayFollow(peer: Peer, piece: number): boolean {
+    if (piece >= this.#view.limit || !this.#core.picker.isFree(piece)) return false;
+    return peer.has(piece) && (this.#plain || this.#gives(peer, piece));
   }
 
   /** The next piece of a waiting reader, or the last ones: asked elsewhere too if that is sooner. */
   #hedge(nowMs: number): void {
     const { picker, policy, shape } = this.#core;
+    if (!this.#view.sequential && picker.freeCount > 0) return;
     const allowed = Math.max(2 * this.#flights.pieceBytes, policy.duplicateShare * shape.sizeBytes);
     const pieces = this.#view.sequential ? [picker.next] : [];
     if (picker.freeCount === 0) pieces.push(...this.#flights.pieces);
@@ -143,10 +181,9 @@ export class Requests {
     if (flight === undefined || holder === undefined) return;
     const leftMs = this.#flights.dueMs(flight, piece) - nowMs;
     const dueMs = Math.max(leftMs, nowMs - flight.lastMs);
-    const ready = book
-      .ready(nowMs)
-      .filter((peer) => peer !== holder && peer.has(piece) && peer.keptPieces > 0);
-    const other = book.choose(ready, piece, nowMs);
+    // Nobody could be so much sooner.
+    if (dueMs < policy.hedgeGainMs) return;
+    const other = book.choose(book.rivals(piece, holder, nowMs), nowMs);
     if (other === undefined) return;
     const otherMs = other.expectedMs(pieceLength(shape, piece), policy, nowMs);
     if (otherMs * policy.hedgeFactor > dueMs || dueMs - otherMs < policy.hedgeGainMs) return;

@@ -20,7 +20,7 @@ import { Flights } from "./flights.ts";
 import { MirrorPieces } from "./mirror-pieces.ts";
 import { MirrorUse } from "./mirror-use.ts";
 import { PeerBook } from "./peer-book.ts";
-import type { Peer } from "./peer.ts";
+import { PeerCare } from "./peer-care.ts";
 import { Picker } from "./picker.ts";
 import type { Digest, PieceList } from "./piece-lists.ts";
 import type { PieceMap } from "./piece-map.ts";
@@ -40,6 +40,7 @@ export class Transfer {
   readonly #belief: Belief;
   readonly #requests: Requests;
   readonly #mirrorPieces: MirrorPieces;
+  readonly #care: PeerCare;
   readonly #startPosition: number;
   #position: number;
   #searching = true;
@@ -84,6 +85,7 @@ export class Transfer {
       wrong: (flight, piece) => this.#blame(flight, piece),
       position: () => this.#position,
     });
+    this.#care = new PeerCare(this.#core, this.#flights, this.#belief.deliveries);
     for (let piece = 0; piece < shape.pieces; piece++) {
       if (pieceEnd(shape, piece) > this.#position) break;
       picker.hold(piece);
@@ -118,8 +120,9 @@ export class Transfer {
   get hopeless(): boolean {
     const { mirror, policy } = this.#core;
     if (this.done || mirror.usable) return false;
-    const heardMs = Math.max(this.#keptMs, this.#flights.heardMs);
-    return !this.hopeful || this.#nowMs - heardMs >= policy.hopelessMs;
+    if (!this.hopeful) return true;
+    const sinceMs = this.#nowMs - policy.hopelessMs;
+    return this.#keptMs <= sinceMs && this.#flights.heardMs <= sinceMs;
   }
 
   /** Whether peers have, or may have, something that is missing. */
@@ -152,6 +155,11 @@ export class Transfer {
     return this.#core.book.sample(most);
   }
 
+  /** How many it knows, or knew. */
+  get knownCount(): number {
+    return this.#core.book.size;
+  }
+
   start(): void {
     this.#started = true;
     this.#pump();
@@ -182,7 +190,7 @@ export class Transfer {
     const peer = book.get(key);
     if (peer === undefined || this.#closed) return;
     if (state.sizeBytes !== this.shape.sizeBytes || state.have.pieces !== this.shape.pieces) {
-      this.#drop(peer, "size");
+      this.#care.drop(peer, "size");
       return;
     }
     book.answered(peer, state, { load, nowMs: this.#nowMs });
@@ -194,11 +202,11 @@ export class Transfer {
   peerFailed(key: string, failure: Failure): void {
     const peer = this.#core.book.get(key);
     if (peer === undefined || this.#closed) return;
-    peer.asking = false;
-    if (failure.kind === "busy") this.#rest(peer, failure.retryAfterMs);
+    this.#core.book.unanswered(peer);
+    if (failure.kind === "busy") this.#care.rest(peer, failure.retryAfterMs);
     else if (failure.kind === "missing" && peer.have === "whole") peer.list = "none";
-    else if (failure.kind === "missing") this.#drop(peer, "missing");
-    else this.#failed(peer, failure);
+    else if (failure.kind === "missing") this.#care.drop(peer, "missing");
+    else this.#care.failed(peer, failure);
     this.#pump();
   }
 
@@ -212,7 +220,7 @@ export class Transfer {
   /** A list that was found elsewhere, by the word of `teller`. */
   tellList(teller: string, group: string, list: PieceList): void {
     const peer = this.#core.book.get(teller);
-    if (!this.#belief.add(teller, group, list) && peer !== undefined) this.#drop(peer, "list");
+    if (!this.#belief.add(teller, group, list) && peer !== undefined) this.#care.drop(peer, "list");
     this.#pump();
   }
 
@@ -228,7 +236,7 @@ export class Transfer {
     book.heard(peer, { load, have, nowMs });
     if (peer.meter.rate === undefined) peer.rttMs = Math.min(1000, nowMs - flight.startedMs);
     if (this.#belief.claims(peer.info.group, flight.piece, claims)) return "go";
-    this.#drop(peer, "claim");
+    this.#care.drop(peer, "claim");
     return "stop";
   }
 
@@ -253,14 +261,14 @@ export class Transfer {
     }
     if (flight.source !== mirrorSource) {
       const verdict = this.#belief.judge(flight, piece, digest);
-      this.#pump();
+      this.#pumpAfter(flight);
       return verdict;
     }
     this.#belief.firstHand(piece, digest);
-    this.#belief.deliveries.kept(piece, { source: mirrorSource, digest });
+    this.#belief.deliveries.keep(piece, { source: mirrorSource, digest });
     picker.gaveUp(piece);
     this.#keep(flight, piece);
-    this.#pump();
+    this.#pumpAfter(flight);
     return "kept";
   }
 
@@ -275,11 +283,11 @@ export class Transfer {
     } else if (peer === undefined) {
       if (failure.kind !== "busy") this.#mirrorPieces.failed();
     } else if (failure.kind === "busy") {
-      this.#rest(peer, failure.retryAfterMs);
+      this.#care.rest(peer, failure.retryAfterMs);
     } else if (failure.kind === "missing") {
-      if (!this.#core.book.lacks(peer, flight)) this.#drop(peer, "missing");
+      if (!this.#core.book.lacks(peer, flight)) this.#care.drop(peer, "missing");
     } else {
-      this.#failed(peer, failure);
+      this.#care.failed(peer, failure);
     }
     this.#pump();
   }
@@ -295,7 +303,7 @@ export class Transfer {
     for (let piece = pieceAt(this.#position); piece <= whole; piece++) {
       if (this.held.has(piece)) continue;
       if (digest !== undefined && piece === whole) this.#belief.firstHand(piece, digest);
-      this.#belief.deliveries.kept(piece, { source: mirrorSource, digest });
+      this.#belief.deliveries.keep(piece, { source: mirrorSource, digest });
       this.#hold(piece);
       this.#flights.endRivals(piece, undefined);
     }
@@ -317,7 +325,7 @@ export class Transfer {
 
   /** SHA-256 of a held piece, if it has been computed. */
   digestOf(piece: number): Digest | undefined {
-    return this.#belief.deliveries.pieces.get(piece)?.digest;
+    return this.#belief.deliveries.digestOf(piece);
   }
 
   /** Somebody has computed it. */
@@ -366,9 +374,7 @@ export class Transfer {
     const peer = this.#core.book.get(flight.source);
     if (peer !== undefined) {
       this.#keptPieces++;
-      peer.keptPieces++;
-      peer.keptBytes += pieceLength(this.shape, piece);
-      peer.failures = 0;
+      this.#core.book.kept(peer, pieceLength(this.shape, piece));
     }
     this.#flights.endRivals(piece, flight);
     this.#core.port.wake();
@@ -383,30 +389,7 @@ export class Transfer {
     flight.donePieces = Math.max(flight.donePieces, piece - flight.piece + 1);
     this.#flights.end(flight, "cancel");
     const peer = book.get(flight.source);
-    if (peer !== undefined) this.#drop(peer, "piece");
-  }
-
-  #drop(peer: Peer, why: string): void {
-    if (peer.dropped) return;
-    this.#core.counters.add(`swarm.peers.dropped.${why}`);
-    this.#belief.deliveries.dropped(peer.key, why);
-    for (const flight of [...peer.flights]) this.#flights.end(flight, "cancel");
-    this.#core.book.drop(peer);
-  }
-
-  #failed(peer: Peer, failure: Failure): void {
-    peer.failures++;
-    const never = peer.keptPieces === 0 && peer.answeredMs === undefined;
-    if (failure.kind === "wrong") this.#drop(peer, "wrong");
-    else if (peer.failures > (never ? 1 : 2)) this.#drop(peer, "broken");
-    else this.#rest(peer, this.#core.policy.restMs * peer.failures);
-  }
-
-  #rest(peer: Peer, forMs: number | undefined): void {
-    const { counters, policy, random } = this.#core;
-    counters.add("swarm.peers.rested");
-    const pauseMs = Math.max(policy.busyRestMs, forMs ?? 0) * (0.5 + random.next());
-    peer.restUntilMs = this.#nowMs + pauseMs;
+    if (peer !== undefined) this.#care.drop(peer, "piece");
   }
 
   #tickLater(): void {
@@ -423,10 +406,15 @@ export class Transfer {
       this.#core.counters.add("swarm.requests.stalled");
       this.#flights.end(flight, "cancel");
       const peer = this.#core.book.get(flight.source);
-      if (peer !== undefined) this.#failed(peer, { kind: "broken" });
+      if (peer !== undefined) this.#care.failed(peer, { kind: "broken" });
       else this.#mirrorPieces.failed();
     }
     this.#pump();
+  }
+
+  /** After the last piece of a request its end follows at once, and makes room for the next. */
+  #pumpAfter(flight: Flight): void {
+    if (flight.donePieces < flight.count) this.#pump();
   }
 
   /** Looks at everything that may have changed. */
@@ -439,9 +427,10 @@ export class Transfer {
         return;
       }
       this.#askAround();
-      const { crowd } = this;
       this.#requests.ask({
-        ...{ sequential: this.#plan.sequential, position: this.#position, crowd },
+        sequential: this.#plan.sequential,
+        position: this.#position,
+        crowd: this.crowd,
         limit: this.#limit,
         idleMs: this.#nowMs - this.#keptMs,
       });
@@ -463,7 +452,7 @@ export class Transfer {
       port.askState(peer.key, seen, seen === undefined ? 0 : policy.watchWaitMs);
     }
     if (!this.#belief.wantsLists) return;
-    for (const peer of book.toAskForList()) {
+    for (const peer of book.toAskForList(nowMs)) {
       peer.list = "asked";
       port.askList(peer.key);
     }
@@ -478,6 +467,7 @@ export class Transfer {
 
   #useMirror(): void {
     const { picker, mirror, book, policy } = this.#core;
+    if (!mirror.usable && !this.#streamWanted) return;
     const [crowd, nowMs] = [this.crowd, this.#nowMs];
     const wanted = mirror.decide({
       ...{ nowMs, position: this.#position, startPosition: this.#startPosition, crowd },

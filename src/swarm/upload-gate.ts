@@ -43,7 +43,7 @@ export interface Uploader {
 export interface Slot {
   /** How much should be sent at a time, so that a rate is even. */
   readonly sliceBytes: number;
-  /** False: the hours for it are over; it must end here. */
+  /** False: the hours for it are over, or its rate has become 0; it must end here. */
   readonly open: boolean;
   /** Calls `go`, at once or later, when so many bytes more may leave → ends the waiting. */
   pace(bytes: number, go: () => void): () => void;
@@ -88,15 +88,14 @@ interface Waiting {
 
 export class UploadGate {
   readonly #clock: Clock;
-  readonly #limits: UploadLimits;
+  #limits: UploadLimits;
   readonly #allowance: FarAllowance;
-  readonly #far: Pacer | undefined;
-  readonly #near: Pacer | undefined;
+  #far: Pacer | undefined;
+  #near: Pacer | undefined;
   readonly #peers = new BoundedMap<string, Pacer>(pacedPeers);
   /** Those with an upload, or one that waits. */
   readonly #parties = new Map<string, Party>();
   readonly #queue = new Set<Waiting>();
-  readonly #farSlots: number;
   #active = 0;
   #farActive = 0;
 
@@ -104,9 +103,30 @@ export class UploadGate {
     this.#clock = clock;
     this.#limits = limits;
     this.#allowance = allowance;
-    this.#farSlots = Math.ceil((limits.slots * 3) / 4);
     this.#far = this.#pacer(limits.farRate);
     this.#near = this.#pacer(limits.nearRate);
+  }
+
+  /** From now on these count, also for what is under way; nobody loses the slot that it has. */
+  change(limits: UploadLimits): void {
+    this.#limits = limits;
+    const released: Pacer[] = [];
+    const repaced = (pacer: Pacer | undefined, rate: number): Pacer | undefined => {
+      if (pacer === undefined || !isPaced(rate)) {
+        if (pacer !== undefined) released.push(pacer);
+        return this.#pacer(rate);
+      }
+      pacer.change(rate);
+      return pacer;
+    };
+    this.#far = repaced(this.#far, limits.farRate);
+    this.#near = repaced(this.#near, limits.nearRate);
+    for (const [party, pacer] of [...this.#peers.entries()]) {
+      if (repaced(pacer, limits.ratePerPeer) === undefined) this.#peers.delete(party);
+    }
+    // Who waited there asks for the next pace at once: it must not find the old one.
+    for (const pacer of released) pacer.release();
+    this.#next();
   }
 
   load(): Load {
@@ -115,10 +135,15 @@ export class UploadGate {
 
   /** False: so much is not for this peer now, whatever the load. */
   allows({ near }: Uploader, bytes: number): boolean {
+    if (!near && bytes > this.#allowance.leftBytes) return false;
+    return this.#open(near);
+  }
+
+  /** Whether anything may go to such peers just now. What is under way has been booked. */
+  #open(near: boolean): boolean {
     const { nearRate, farRate, ratePerPeer } = this.#limits;
     if (near) return nearRate > 0;
-    const { open, leftBytes } = this.#allowance;
-    return farRate > 0 && ratePerPeer > 0 && open && bytes <= leftBytes;
+    return farRate > 0 && ratePerPeer > 0 && this.#allowance.open;
   }
 
   /**
@@ -160,7 +185,7 @@ export class UploadGate {
   #free({ who, party }: Waiting): boolean {
     const { slots, slotsPerPeer } = this.#limits;
     if (this.#active >= slots || party.active >= slotsPerPeer) return false;
-    return who.near || this.#farActive < this.#farSlots;
+    return who.near || this.#farActive < Math.ceil((slots * 3) / 4);
   }
 
   #begin(waiting: Waiting): void {
@@ -168,12 +193,14 @@ export class UploadGate {
     party.active++;
     this.#active++;
     if (!who.near) this.#farActive++;
-    const pacers = who.near ? [this.#near] : [this.#peer(party.key), this.#far];
     let ended = false;
     const slot = new PacedSlot({
       party: party.key,
-      pacers: pacers.filter((pacer) => pacer !== undefined),
-      isOpen: () => who.near || this.#allowance.open,
+      pacers: () => {
+        const pacers = who.near ? [this.#near] : [this.#peer(party.key), this.#far];
+        return pacers.filter((pacer) => pacer !== undefined);
+      },
+      isOpen: () => this.#open(who.near),
       onEnd: (sentBytes) => {
         if (ended) return;
         ended = true;
@@ -206,7 +233,7 @@ export class UploadGate {
   }
 
   #pacer(rate: number): Pacer | undefined {
-    return rate === Infinity || rate <= 0 ? undefined : new Pacer(this.#clock, rate);
+    return isPaced(rate) ? new Pacer(this.#clock, rate) : undefined;
   }
 
   #peer(party: string): Pacer | undefined {
@@ -220,7 +247,8 @@ export class UploadGate {
 
 interface SlotParts {
   readonly party: string;
-  readonly pacers: readonly Pacer[];
+  /** Those that count just now. */
+  readonly pacers: () => readonly Pacer[];
   readonly isOpen: () => boolean;
   readonly onEnd: (sentBytes: number) => void;
 }
@@ -234,7 +262,7 @@ class PacedSlot implements Slot {
   }
 
   get sliceBytes(): number {
-    return Math.min(freeSliceBytes, ...this.#parts.pacers.map(({ sliceBytes }) => sliceBytes));
+    return Math.min(freeSliceBytes, ...this.#parts.pacers().map(({ sliceBytes }) => sliceBytes));
   }
 
   get open(): boolean {
@@ -242,7 +270,8 @@ class PacedSlot implements Slot {
   }
 
   pace(bytes: number, go: () => void): () => void {
-    const { party, pacers } = this.#parts;
+    const { party } = this.#parts;
+    const pacers = this.#parts.pacers();
     let stop = (): void => undefined;
     let reached = 0;
     const pass = (index: number): void => {
@@ -264,6 +293,10 @@ class PacedSlot implements Slot {
   end(): void {
     this.#parts.onEnd(this.#sentBytes);
   }
+}
+
+function isPaced(rate: number): boolean {
+  return rate > 0 && rate !== Infinity;
 }
 
 /** Whom an address counts for: an IPv6 host beyond the own network has a whole /64. */

@@ -48,6 +48,17 @@ export interface MirrorPlan {
   readonly latencyMs: number;
 }
 
+/** How far a run has come. */
+export interface Progress {
+  /** Of virtual time. */
+  readonly nowMs: number;
+  /** Pieces that are where they were wanted, of so many. */
+  readonly pieces: number;
+  readonly wanted: number;
+  /** Members that are still downloading, or will. */
+  readonly left: number;
+}
+
 export interface SwarmPlan {
   readonly seed: number;
   readonly sizeBytes: number;
@@ -60,6 +71,8 @@ export interface SwarmPlan {
   /** `lan`: everybody is a neighbour. */
   readonly finding: "lan" | DhtModel;
   readonly policy?: Partial<TransferPolicy>;
+  /** Told now and then in the course of a long run. */
+  readonly watch?: ((progress: Progress) => void) | undefined;
   /** No swarm: everybody asks the mirror alone. */
   readonly direct?: boolean;
 }

@@ -74,12 +74,13 @@ export interface ScenarioSize {
   readonly policy?: SwarmPlan["policy"];
   /** Bytes a second. */
   readonly rate?: number;
+  readonly watch?: SwarmPlan["watch"];
 }
 
 /** `count` machines fetch an image from one seed of equal link speed. */
 export function deploy(
   seed: number,
-  { count = 15, sizeBytes = 606 * MB, rate = 100 * Mbit, policy = {} }: ScenarioSize = {},
+  { count = 15, sizeBytes = 606 * MB, rate = 100 * Mbit, policy = {}, watch }: ScenarioSize = {},
 ): SwarmRow {
   const random = new SeededRandom(seed + 1000);
   const members = [
@@ -88,14 +89,20 @@ export function deploy(
   ];
   return runSwarm(
     { scenario: `deploy-${count}`, boundMs: boundMs({ count, sizeBytes }, rate, rate) },
-    { ...lan, quantumBytes: 128 * 1024, seed, sizeBytes, members, policy },
+    { ...lan, quantumBytes: 128 * 1024, seed, sizeBytes, members, policy, watch },
   );
 }
 
 /** A cluster: thousands of nodes, gigabytes, one origin. */
 export function kraken(
   seed: number,
-  { count = 2600, sizeBytes = 3000 * MB, rate = 1000 * Mbit, policy = {} }: ScenarioSize = {},
+  {
+    count = 2600,
+    sizeBytes = 3000 * MB,
+    rate = 1000 * Mbit,
+    policy = {},
+    watch,
+  }: ScenarioSize = {},
 ): SwarmRow {
   const random = new SeededRandom(seed + 1000);
   const members = [
@@ -104,7 +111,7 @@ export function kraken(
   ];
   return runSwarm(
     { scenario: `kraken-${count}`, boundMs: boundMs({ count, sizeBytes }, rate, rate) },
-    { ...lan, quantumBytes: 512 * 1024, seed, sizeBytes, members, policy },
+    { ...lan, quantumBytes: 512 * 1024, seed, sizeBytes, members, policy, watch },
   );
 }
 

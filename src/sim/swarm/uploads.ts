@@ -1,6 +1,7 @@
 /** What a simulated machine serves: the upload gate of the daemon, modelled links in place of HTTP. */
 import type { Endpoint } from "../../base/endpoint.ts";
 import { limits } from "../../base/limits.ts";
+import { sampleOf } from "../../swarm/peer-book.ts";
 import { wireBounds } from "../../swarm/peer-wire.ts";
 import { PieceMap } from "../../swarm/piece-map.ts";
 import { pieceEnd, pieceLength, pieceStart } from "../../swarm/shape.ts";
@@ -22,6 +23,9 @@ export class Uploads implements Serving {
   readonly #askers = new Map<Machine, number>();
   readonly #paced: boolean;
   #watchers: Watcher[] = [];
+  /** What was here when it was last copied, and of which map; undefined: other pieces since. */
+  #copy: PieceMap | undefined;
+  #copied: PieceMap | undefined;
   readonly #uploads = new Set<Upload>();
 
   constructor(world: Setting, member: Machine) {
@@ -87,6 +91,7 @@ export class Uploads implements Serving {
 
   /** Other pieces are here, or are being fetched from the mirror: whoever waits for news has them. */
   changed(): void {
+    this.#copy = undefined;
     if (this.#watchers.length === 0) return;
     const watchers = this.#watchers;
     this.#watchers = [];
@@ -106,8 +111,10 @@ export class Uploads implements Serving {
   }
 
   #note(asker: Machine): void {
+    const nowMs = this.#world.clock.monotonicMs();
+    if (nowMs - (this.#askers.get(asker) ?? -Infinity) < notedMs) return;
     this.#askers.delete(asker);
-    this.#askers.set(asker, this.#world.clock.monotonicMs());
+    this.#askers.set(asker, nowMs);
     if (this.#askers.size > limits.askersPerFile) {
       for (const [first] of this.#askers) {
         this.#askers.delete(first);
@@ -151,7 +158,7 @@ export class Uploads implements Serving {
       have:
         member.whole || this.#world.shape.pieces > wireBounds.headerHavePieces
           ? undefined
-          : member.have.copy(),
+          : this.#snapshot(),
     };
     const latencyMs = this.#latencyMs(asker);
     const intake = new Intake(this.#world, upload, member);
@@ -182,15 +189,21 @@ export class Uploads implements Serving {
   #tellState(asker: Machine): void {
     const { shape } = this.#world;
     const transfer = this.#member.whole ? undefined : this.#member.transfer;
-    const map = (pieces: Iterable<number>): PieceMap => {
-      const those = new PieceMap(shape.pieces);
-      for (const piece of pieces) those.add(piece);
+    const map = (pieces: Iterable<number>): PieceMap | undefined => {
+      let those: PieceMap | undefined;
+      for (const piece of pieces) {
+        those ??= new PieceMap(shape.pieces);
+        those.add(piece);
+      }
       return those;
     };
-    const fetching = transfer === undefined ? undefined : map(transfer.fetching);
-    const hearsay = transfer === undefined ? undefined : map(transfer.hearsay);
+    // Without a mirror nobody gets anything there.
+    const some = transfer !== undefined && this.#world.mirror !== undefined;
     const state = {
-      ...{ sizeBytes: shape.sizeBytes, have: this.#member.have.copy(), fetching, hearsay },
+      sizeBytes: shape.sizeBytes,
+      have: this.#snapshot(),
+      fetching: some ? map(transfer.fetching) : undefined,
+      hearsay: some ? map(transfer.hearsay) : undefined,
       ticket: transfer?.ticket,
       peers: this.#sample(asker),
     };
@@ -200,25 +213,34 @@ export class Uploads implements Serving {
     );
   }
 
-  #sample(asker: Machine): Endpoint[] {
+  /** What is here now: one copy for all that ask before it is more. Nobody writes into it. */
+  #snapshot(): PieceMap {
+    const { have } = this.#member;
+    if (this.#copied !== have || this.#copy?.count !== have.count) {
+      this.#copied = have;
+      this.#copy = have.copy();
+    }
+    return this.#copy;
+  }
+
+  #sample(asker: Machine): readonly Endpoint[] {
+    const { members, policy, clock, random } = this.#world;
     const most = wireBounds.swarmPeers;
-    const sinceMs = this.#world.clock.monotonicMs() - limits.askerMs;
+    // Who knows all, or as many as it will, does not look at them.
+    const enough = Math.min(policy.knownPeers, members.length - 1);
+    if ((asker.transfer?.knownCount ?? 0) >= enough) return nobody;
+    const sinceMs = clock.monotonicMs() - limits.askerMs;
     const { whole, transfer } = this.#member;
     const known = new Set<Endpoint>(whole ? [] : transfer?.knownPeers(most));
     for (const [each, atMs] of this.#askers) if (atMs >= sinceMs) known.add(each.endpoint);
     known.delete(asker.endpoint);
-    const left = [...known];
-    const chosen: Endpoint[] = [];
-    while (chosen.length < most && left.length > 0) {
-      const at = Math.floor(this.#world.random.next() * left.length);
-      const [drawn, last] = [left[at], left.pop()];
-      if (drawn === undefined || last === undefined) break;
-      if (at < left.length) left[at] = last;
-      chosen.push(drawn);
-    }
-    return chosen;
+    return sampleOf([...known], most, random);
   }
 }
+
+const nobody: readonly Endpoint[] = [];
+/** Who has asked so lately is not noted again: there are many questions. */
+const notedMs = 500;
 
 /** The asker's end of an answer. */
 class Intake {

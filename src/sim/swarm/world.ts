@@ -18,6 +18,8 @@ import { SimMirror } from "./mirror.ts";
 import type { MemberPlan, SwarmPlan } from "./plan.ts";
 import type { Content, Machine, Setting } from "./setting.ts";
 
+const watchMs = 250;
+
 export class SwarmWorld implements Setting {
   readonly clock = new VirtualClock();
   readonly counters = new Counters();
@@ -68,7 +70,22 @@ export class SwarmWorld implements Setting {
 
   /** Runs until all have finished or are gone → whether that is so within so long. */
   run(limitMs: number): boolean {
+    this.#watch();
     return this.clock.runUntil(() => this.#left === 0, limitMs);
+  }
+
+  /** Tells how far it has come, a few times in a second of virtual time. */
+  #watch(): void {
+    const { watch } = this.#plan;
+    if (watch === undefined) return;
+    const clients = this.members.filter(({ plan }) => plan.seed !== true);
+    const tell = (): void => {
+      const pieces = clients.reduce((sum, { have }) => sum + have.count, 0);
+      const wanted = clients.length * this.shape.pieces;
+      watch({ nowMs: this.clock.monotonicMs(), pieces, wanted, left: this.#left });
+      this.clock.after(watchMs, tell);
+    };
+    this.clock.after(watchMs, tell);
   }
 
   member(key: string): Member | undefined {

@@ -196,12 +196,75 @@ describe("Picker", () => {
       picker.inOrder(4, 100, (piece) => piece > 3),
       undefined,
     );
-    const rare = picker.rarest(new SeededRandom(1), { sample: 100, limit: 100, has: all });
+    const rare = picker.rarest(new SeededRandom(1), { sample: 100, limit: 100, have: "whole" });
     assert.equal(rare, 70);
     assert.deepEqual(picker.unseen(8, 100), [70]);
     picker.changed(common, undefined);
     assert.equal(picker.copies(5), 0);
     assert.deepEqual(picker.unseen(3, 100), [0, 1, 2]);
+  });
+
+  it("finds what looking at every piece would find", () => {
+    const size = fc.integer({ min: 1, max: 150 });
+    const some = fc.array(fc.nat(149));
+    fc.assert(
+      fc.property(
+        size,
+        some,
+        fc.array(some),
+        some,
+        fc.nat(150),
+        (pieces, held, maps, have, limit) => {
+          const picker = new Picker(pieces);
+          const mapOf = (those: readonly number[]): PieceMap => {
+            const map = new PieceMap(pieces);
+            for (const piece of those) map.add(piece);
+            return map;
+          };
+          for (const piece of held) if (piece < pieces) picker.hold(piece);
+          const theirs = mapOf(have);
+          for (const map of [...maps.map(mapOf), theirs]) picker.changed(undefined, map);
+          const all = Array.from({ length: pieces }, (_, piece) => piece);
+          for (const piece of all) {
+            const copies = [...maps.map(mapOf), theirs].filter((map) => map.has(piece)).length;
+            assert.equal(picker.copies(piece), copies);
+          }
+          const free = all.filter((piece) => picker.isFree(piece) && piece < limit);
+          const copies = (piece: number): number => picker.copies(piece);
+          assert.deepEqual(
+            picker.unseen(150, limit),
+            free.filter((piece) => copies(piece) === 0),
+          );
+          const candidates = free.filter((piece) => theirs.has(piece));
+          const wanted = { sample: 150, limit, have: theirs };
+          const rarest = picker.rarest(new SeededRandom(pieces), wanted);
+          if (candidates.length === 0) assert.equal(rarest, undefined);
+          else {
+            assert.ok(rarest !== undefined && candidates.includes(rarest));
+            assert.equal(copies(rarest), Math.min(...candidates.map(copies)));
+          }
+          const even = (piece: number): boolean => piece % 2 === 0;
+          const other = picker.rarest(new SeededRandom(pieces), { ...wanted, gives: even });
+          assert.equal(other !== undefined, candidates.some(even));
+          assert.ok(other === undefined || even(other));
+        },
+      ),
+    );
+  });
+
+  it("does not always choose the same of equally rare pieces", () => {
+    const picker = new Picker(191);
+    const have = new PieceMap(191);
+    for (let piece = 40; piece < 60; piece++) have.add(piece);
+    picker.changed(undefined, have);
+    const chosen = new Map<number, number>();
+    const random = new SeededRandom(1);
+    for (let round = 0; round < 2000; round++) {
+      const piece = picker.rarest(random, { sample: 32, limit: 191, have }) ?? -1;
+      chosen.set(piece, (chosen.get(piece) ?? 0) + 1);
+    }
+    assert.equal(chosen.size, 20);
+    for (const [piece, times] of chosen) assert.ok(times > 40 && times < 250, `${piece}: ${times}`);
   });
 });
 

@@ -203,6 +203,72 @@ describe("UploadGate", () => {
   });
 });
 
+describe("UploadGate.change()", () => {
+  const limits = { ...defaultUploadLimits, slots: 1, queue: 4 };
+
+  it("gives slots that are new to those that wait, and takes none away", () => {
+    const { gate: it, enter, granted, leave } = gate({ slots: 1, queue: 4 });
+    for (const host of [1, 2, 3]) enter(near(host));
+    it.change({ ...limits, slots: 2 });
+    assert.deepEqual(granted, ["10.0.0.1", "10.0.0.2"]);
+    it.change({ ...limits, slots: 1 });
+    assert.deepEqual(it.load(), { active: 2, queued: 1, slots: 1 });
+    leave(near(1));
+    assert.equal(granted.length, 2);
+    leave(near(2));
+    assert.deepEqual(granted.slice(2), ["10.0.0.3"]);
+  });
+
+  it("changes the pace of what is under way, up, down and away", () => {
+    const { clock, gate: it } = gate({ farRate: 10_000 });
+    const done: number[] = [];
+    it.enter(far(1), (slot) => upload(clock, slot, 100_000, (ms) => done.push(ms)));
+    clock.advance(5000);
+    it.change({ ...defaultUploadLimits, farRate: 20_000 });
+    clock.advance(10_000);
+    assert.equal(done.length, 1);
+    // Half of it in 5 s, the other half in 2.5 s.
+    assert.ok(Math.abs((done[0] ?? 0) - 7500) < 300, String(done[0]));
+
+    it.enter(far(1), (slot) => upload(clock, slot, 100_000, (ms) => done.push(ms)));
+    it.change({ ...defaultUploadLimits, farRate: 1000 });
+    clock.advance(20_000);
+    assert.equal(done.length, 1);
+    const nowMs = clock.monotonicMs();
+    it.change({ ...defaultUploadLimits, farRate: Infinity });
+    clock.advance(1);
+    assert.equal(done.length, 2);
+    assert.ok((done[1] ?? Infinity) <= nowMs + 1);
+  });
+
+  it("changes the pace of each peer as well", () => {
+    const { clock, gate: it } = gate({ farRate: Infinity, ratePerPeer: 1000 });
+    const done: number[] = [];
+    it.enter(far(1), (slot) => upload(clock, slot, 100_000, (ms) => done.push(ms)));
+    clock.advance(1000);
+    it.change({ ...defaultUploadLimits, farRate: Infinity, ratePerPeer: 100_000 });
+    clock.advance(1200);
+    assert.equal(done.length, 1);
+  });
+
+  it("closes what is under way when its rate becomes 0, and whoever waits hears of it", () => {
+    const { clock, gate: it } = gate({ farRate: 1000 });
+    const slots: Slot[] = [];
+    let passed = 0;
+    for (const who of [far(1), near(1)]) it.enter(who, (slot) => slots.push(slot));
+    slots[0]?.pace(10_000, () => passed++);
+    slots[0]?.pace(10_000, () => passed++);
+    it.change({ ...defaultUploadLimits, farRate: 0 });
+    clock.advance(0);
+    assert.equal(passed, 2);
+    assert.deepEqual(
+      slots.map(({ open }) => open),
+      [false, true],
+    );
+    assert.equal(it.allows(far(2), 1), false);
+  });
+});
+
 describe("partyOf()", () => {
   it("is an address, or the /64 of a far IPv6 one", () => {
     assert.equal(partyOf(far(1)), "192.0.2.1");

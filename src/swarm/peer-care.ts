@@ -1,0 +1,43 @@
+/** What follows for a peer that was busy, failed or lied: a pause, or the end. */
+import type { Deliveries } from "./blame.ts";
+import type { Core } from "./core.ts";
+import type { Flights } from "./flights.ts";
+import type { Peer } from "./peer.ts";
+import type { Failure } from "./types.ts";
+
+export class PeerCare {
+  readonly #core: Core;
+  readonly #flights: Flights;
+  readonly #deliveries: Deliveries;
+
+  constructor(core: Core, flights: Flights, deliveries: Deliveries) {
+    this.#core = core;
+    this.#flights = flights;
+    this.#deliveries = deliveries;
+  }
+
+  /** It is out of this transfer. */
+  drop(peer: Peer, why: string): void {
+    if (peer.dropped) return;
+    this.#core.counters.add(`swarm.peers.dropped.${why}`);
+    this.#deliveries.dropped(peer.key, why);
+    for (const flight of [...peer.flights]) this.#flights.end(flight, "cancel");
+    this.#core.book.drop(peer);
+  }
+
+  failed(peer: Peer, failure: Failure): void {
+    peer.failures++;
+    const never = peer.keptPieces === 0 && peer.answeredMs === undefined;
+    if (failure.kind === "wrong") this.drop(peer, "wrong");
+    else if (peer.failures > (never ? 1 : 2)) this.drop(peer, "broken");
+    else this.rest(peer, this.#core.policy.restMs * peer.failures);
+  }
+
+  /** It is not asked for pieces for about so long. */
+  rest(peer: Peer, forMs: number | undefined): void {
+    const { counters, policy, random, clock } = this.#core;
+    counters.add("swarm.peers.rested");
+    const pauseMs = Math.max(policy.busyRestMs, forMs ?? 0) * (0.5 + random.next());
+    peer.restUntilMs = clock.monotonicMs() + pauseMs;
+  }
+}
