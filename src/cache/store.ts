@@ -1,4 +1,4 @@
-import { errorText } from "../base/errors.ts";
+import { AptP2pError, errorText } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import type { Sha256 } from "../base/sha256.ts";
 import { adopt } from "./adopt.ts";
@@ -54,7 +54,7 @@ export class Store {
     components: StoreComponents,
     settings: StoreSettings,
     room: Room,
-    quotaBytes: number,
+    totalBytes: number,
   ) {
     this.#components = components;
     this.#settings = settings;
@@ -67,7 +67,16 @@ export class Store {
         usedBytes: () => room.shelf.table.totals.ownedBytes + room.leftovers.bytes,
         evict: (neededBytes, wantedBytes) => evict(room, neededBytes, wantedBytes),
       },
-      { directory: settings.directory, quotaBytes, keepFreeBytes: settings.keepFreeBytes },
+      {
+        directory: settings.directory,
+        get quotaBytes() {
+          const { quotaBytes } = settings;
+          return quotaBytes === "auto" ? automaticQuota(totalBytes) : quotaBytes;
+        },
+        get keepFreeBytes() {
+          return settings.keepFreeBytes;
+        },
+      },
     );
     this.#growing = new Growing(room, this.#space);
     this.#pieceHashes = new PieceHashes(room);
@@ -86,13 +95,8 @@ export class Store {
     const leftovers = new Leftovers();
     await leftovers.load(components, layout, (sha) => shelf.find(sha)?.owned === true);
     const { totalBytes } = await files.space(settings.directory);
-    const { quotaBytes } = settings;
-    const store = new Store(
-      components,
-      settings,
-      { components, shelf, commits, leftovers, layout },
-      quotaBytes === "auto" ? automaticQuota(totalBytes) : quotaBytes,
-    );
+    const room = { components, shelf, commits, leftovers, layout };
+    const store = new Store(components, settings, room, totalBytes);
     store.#background = adopt(store.#room, store.#ending.signal).catch((error: unknown) => {
       log.warn("adopt-failed", { error: errorText(error) });
     });
@@ -181,6 +185,15 @@ export class Store {
   /** Hashes everything; see verify.ts. */
   verify(onProgress: OnProgress, signal: AbortSignal): Promise<VerifyResult> {
     return verify(this.#room, onProgress, this.#until(signal));
+  }
+
+  /** What is stored beyond the quota goes, if it can: the quota may have become smaller. */
+  async trim(): Promise<void> {
+    try {
+      (await this.#space.claim(0)).end();
+    } catch (error) {
+      if (!(error instanceof AptP2pError && error.code === "NO_SPACE")) throw error;
+    }
   }
 
   /** Removes files; see clean.ts. */

@@ -12,7 +12,6 @@ import type { KeyValue } from "../base/storage.ts";
 import { minute } from "../base/units.ts";
 import { version } from "../base/version.ts";
 import type { Store } from "../cache/store.ts";
-import type { Config } from "../config/options.ts";
 import type { DhtService } from "../engine/dht-service.ts";
 import type { Downloads } from "../engine/downloads.ts";
 import { PeerFinder } from "../engine/finder.ts";
@@ -31,6 +30,8 @@ import { Bans, type Ban } from "../swarm/bans.ts";
 import { Patience } from "../swarm/patience.ts";
 import { UploadGate, type UploadLimits } from "../swarm/upload-gate.ts";
 import type { SwarmSources } from "../status/swarm-report.ts";
+import type { LiveConfig } from "./live-config.ts";
+import type { MemoryGuard } from "./memory-guard.ts";
 import { nearTest } from "./near.ts";
 
 export interface DaemonPeersParts {
@@ -44,6 +45,7 @@ export interface DaemonPeersParts {
   readonly mirror: Mirror;
   /** undefined: no part in the DHT, or not yet. */
   readonly dht: () => DhtService | undefined;
+  readonly memory: MemoryGuard;
 }
 
 const banPrefix = "peers!ban!";
@@ -59,18 +61,19 @@ export class DaemonPeers {
   readonly bans: Bans;
   readonly isNear = nearTest();
   readonly #parts: DaemonPeersParts;
-  readonly #config: Config;
+  readonly #live: LiveConfig;
   readonly #allowance: UploadAllowance;
+  readonly #gate: UploadGate;
   #downloads: Downloads | undefined;
   #tcpPort: number | undefined;
   #cancelResolve: () => void = () => undefined;
   #closed = false;
 
-  private constructor(parts: DaemonPeersParts, config: Config, known: readonly Ban[]) {
+  private constructor(parts: DaemonPeersParts, live: LiveConfig, known: readonly Ban[]) {
     this.#parts = parts;
-    this.#config = config;
+    this.#live = live;
     const { clock, counters, hashes, log, store, archive, mirror, kv, dht } = parts;
-    const { share, lookupMinSizeBytes: leastBytes } = config.dht;
+    const { share, lookupMinSizeBytes: leastBytes } = live.now.dht;
     const { isNear } = this;
     const io = { clock, counters, hashes, log, isNear, random: secureRandom };
     this.sharing = new Sharing(
@@ -86,8 +89,18 @@ export class DaemonPeers {
       },
       { share, leastBytes },
     );
-    const { uploadHours: hours, uploadMonthBytes: monthBytes } = config.peers;
-    this.#allowance = new UploadAllowance({ kv, clock, log }, { hours, monthBytes });
+    this.#allowance = new UploadAllowance(
+      { kv, clock, log },
+      {
+        get hours() {
+          return live.now.peers.uploadHours;
+        },
+        get monthBytes() {
+          return live.now.peers.uploadMonthBytes;
+        },
+      },
+    );
+    this.#gate = new UploadGate(clock, this.#uploadLimits(), this.#allowance);
     const own = ownAddresses();
     this.port = new GotPeers({
       tcpPort: () => this.#tcpPort,
@@ -110,6 +123,7 @@ export class DaemonPeers {
     this.swarm = new Swarm({
       ...{ ...io, peers: this.port, mirror, finder: this.finder, bans: this.bans },
       patience: new Patience(),
+      crowded: () => parts.memory.refuses("downloads"),
       pieceHashes: (sha256) => store.pieceHashes(sha256),
       announce: {
         unfinished: (sha256, sizeBytes) => this.sharing.unfinished(sha256, sizeBytes),
@@ -118,7 +132,7 @@ export class DaemonPeers {
     });
   }
 
-  static async open(parts: DaemonPeersParts, config: Config): Promise<DaemonPeers> {
+  static async open(parts: DaemonPeersParts, live: LiveConfig): Promise<DaemonPeers> {
     const known: Ban[] = [];
     const nowMs = parts.clock.wallMs();
     for await (const [key, text] of parts.kv.range(banPrefix)) {
@@ -126,12 +140,12 @@ export class DaemonPeers {
       if (ban !== undefined && ban.untilMs > nowMs) known.push(ban);
       else await parts.kv.batch([{ key, value: undefined }]);
     }
-    return new DaemonPeers(parts, config, known);
+    return new DaemonPeers(parts, live, known);
   }
 
   /** Whether anything is taken from peers. */
   get enabled(): boolean {
-    return this.#config.dht.share !== "none";
+    return this.#live.now.dht.share !== "none";
   }
 
   /** What others get, of the store and of downloads. Called once. */
@@ -148,10 +162,11 @@ export class DaemonPeers {
           if (found === undefined) return undefined;
           return sharing.mayGiveUnfinished(sha256, found.byHand) ? found.share : undefined;
         },
-        gate: new UploadGate(clock, this.#uploadLimits(), this.#allowance),
+        gate: this.#gate,
+        crowded: () => this.#parts.memory.refuses("uploads"),
         heard: (endpoint) => this.neighbours.learn(endpoint),
       },
-      { enabled: this.enabled, nearOnly: this.#config.dht.network === "lan" },
+      { enabled: this.enabled, nearOnly: this.#live.now.dht.network === "lan" },
     );
   }
 
@@ -182,7 +197,7 @@ export class DaemonPeers {
   }
 
   #uploadLimits(): UploadLimits {
-    const { peers } = this.#config;
+    const { peers } = this.#live.now;
     const rate = (value: number | "unlimited"): number =>
       value === "unlimited" ? Infinity : value;
     return {
@@ -202,6 +217,12 @@ export class DaemonPeers {
     this.#resolveNeighbours();
   }
 
+  /** The configuration has changed. */
+  reload(): void {
+    this.#gate.change(this.#uploadLimits());
+    if (this.enabled) this.#resolveNeighbours();
+  }
+
   /** A machine of the own network has been heard. */
   heard(address: string, tcpPort: number): void {
     if (!this.enabled || tcpPort === 0 || isLinkLocal(address)) return;
@@ -219,12 +240,19 @@ export class DaemonPeers {
   }
 
   #resolveNeighbours(): void {
-    const { neighbours } = this.#config.peers;
-    if (neighbours.length === 0 || this.#closed) return;
+    const { neighbours } = this.#live.now.peers;
     const { log, counters, clock } = this.#parts;
+    this.#cancelResolve();
+    if (this.#closed) return;
+    if (neighbours.length === 0) {
+      this.neighbours.configure([]);
+      return;
+    }
     resolveBootstrap(neighbours, { log, counters })
       .then((endpoints) => {
-        for (const endpoint of endpoints) this.neighbours.learn(endpoint, "configuration");
+        // Meanwhile others may have been configured: those are being looked up as well.
+        if (neighbours !== this.#live.now.peers.neighbours || this.#closed) return;
+        this.neighbours.configure(endpoints);
       })
       .catch((thrown: unknown) => log.warn("neighbours-failed", { error: errorText(thrown) }));
     this.#cancelResolve = clock.after(resolveMs, () => this.#resolveNeighbours());

@@ -46,6 +46,7 @@ export interface EngineComponents {
   readonly swarm?: Swarm | undefined;
 }
 
+/** Read at each use. */
 export interface EngineSettings {
   /** Hosts that are fetched with https although asked for with http. */
   readonly httpsHosts: readonly string[];
@@ -67,7 +68,6 @@ const DOCUMENTS: ReadonlySet<FileKind["kind"]> = new Set([
 export class Engine {
   readonly #components: EngineComponents;
   readonly #settings: EngineSettings;
-  readonly #httpsHosts: ReadonlySet<string>;
   readonly #documents: Documents;
   readonly #suspects: Suspects;
   readonly #downloads: Downloads;
@@ -75,7 +75,6 @@ export class Engine {
   constructor(components: EngineComponents, settings: EngineSettings) {
     this.#components = components;
     this.#settings = settings;
-    this.#httpsHosts = new Set(settings.httpsHosts.map((host) => host.toLowerCase()));
     this.#documents = new Documents(components, settings.documentsDirectory);
     this.#suspects = new Suspects(components.clock);
     this.#downloads = new Downloads({
@@ -398,8 +397,13 @@ export class Engine {
     return textAnswer(502, thrown instanceof AptP2pError ? thrown.message : text);
   }
 
+  /** Read each time: settings may change while the daemon runs. */
+  #isHttpsHost(authority: string): boolean {
+    return this.#settings.httpsHosts.some((host) => host.toLowerCase() === authority);
+  }
+
   #url(target: Target): string {
-    const upgraded = target.scheme === "http" && this.#httpsHosts.has(target.authority);
+    const upgraded = target.scheme === "http" && this.#isHttpsHost(target.authority);
     return urlOf(target, upgraded ? "https" : target.scheme);
   }
 }

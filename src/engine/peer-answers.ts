@@ -126,6 +126,7 @@ export class PeerAnswers {
     const file = this.#whole(ask, sha256);
     const share = file === undefined ? this.#unfinished(ask, sha256) : undefined;
     if (file === undefined && share === undefined) return { what: "missing" };
+    if (this.#parts.crowded?.() === true) return { what: "busy" };
     const self = this.#asker(ask);
     if (self !== undefined) {
       this.#askers.note(sha256, self, ask.who.near);

@@ -48,6 +48,8 @@ export interface PeerAnswersParts {
   readonly unfinished: (sha256: Sha256) => SharedDownload | undefined;
   readonly shared: SharedFiles;
   readonly gate: UploadGate;
+  /** True: no uploads just now, there is no room for what they hold. */
+  readonly crowded?: () => boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly hashes: Hashes;

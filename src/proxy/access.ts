@@ -28,10 +28,15 @@ const misnamed: Refusal = {
 };
 
 export class Access {
-  readonly #allowed: (address: string) => boolean;
-  readonly #hosts: ReadonlySet<string>;
+  #allowed: (address: string) => boolean = () => false;
+  #hosts: ReadonlySet<string> = new Set();
 
-  constructor({ allow, hosts }: AccessSettings) {
+  constructor(settings: AccessSettings) {
+    this.change(settings);
+  }
+
+  /** From the next request on, also of open connections. */
+  change({ allow, hosts }: AccessSettings): void {
     this.#allowed = networkTest(allow);
     this.#hosts = new Set(["localhost", ...hosts.map((host) => host.toLowerCase())]);
   }

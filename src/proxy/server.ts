@@ -18,6 +18,7 @@ import { parseTarget } from "../engine/target.ts";
 import { textAnswer } from "../engine/headers.ts";
 import type { Answer, ClientRequest } from "../engine/types.ts";
 import type { Access, Peer } from "./access.ts";
+import { answerAlive } from "./alive.ts";
 import { handlePeer, type PeerService } from "./peers.ts";
 import type { Dial } from "./ports.ts";
 import { send } from "./send.ts";
@@ -52,6 +53,7 @@ export function proxyServer(components: ProxyComponents, settings: ProxySettings
   app.disable("x-powered-by");
   app.set("etag", false);
   app.use((request, response) => {
+    if (answerAlive(components, request, response)) return;
     const { socket } = request;
     const turn = turns.get(socket) ?? new Turns(socket, components.access.isClient(ends(socket)));
     turns.set(socket, turn);

@@ -1,6 +1,7 @@
 /** The status page: the snapshot for a browser. No scripts, nothing from elsewhere. */
 import { GiB, KiB, MiB } from "../base/units.ts";
 import type { DhtReport } from "../engine/dht-status.ts";
+import type { RouterReport } from "./router-report.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { SwarmReport } from "./swarm-report.ts";
 
@@ -20,6 +21,7 @@ export function statusPage(shown: Snapshot): string {
     ["Fetched from mirrors", size(bytes.fromMirror)],
     ["Passed through unproven", size(bytes.passedThrough)],
     ["Given to peers", size(bytes.uploaded)],
+    ...routerRows(shown.router),
   ];
   const releases = archive.releases.map(({ name, trust }) => [name, trust] as [string, string]);
   const active = downloads.map(
@@ -52,6 +54,24 @@ function dhtRows(dht: DhtReport): [string, string][] {
     ];
   });
   return [["Network", dht.network], ["UDP port", String(dht.udpPort)], ["Node", dht.id], ...rows];
+}
+
+function routerRows(router: RouterReport): [string, string][] {
+  switch (router.state) {
+    case "off":
+      return [];
+    case "asking":
+      return [["Router", "is being asked for ports"]];
+    case "failed":
+      return [["Router", `gave no ports: ${router.reason}`]];
+    case "mapped": {
+      const ports = router.mappings.map(
+        ({ protocol, externalPort }) => `${protocol} ${externalPort}`,
+      );
+      const but = router.problem === undefined ? "" : `, but ${router.problem}`;
+      return [["Router", `passes ${ports.join(" and ")} on, by ${router.by}${but}`]];
+    }
+  }
 }
 
 function swarmRows(swarm: SwarmReport): [string, string][] {

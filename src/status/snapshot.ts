@@ -5,6 +5,7 @@ import type { Clock } from "../base/ports.ts";
 import type { Store } from "../cache/store.ts";
 import type { DhtReport } from "../engine/dht-status.ts";
 import type { Engine } from "../engine/engine.ts";
+import type { RouterReport } from "./router-report.ts";
 import { swarmReport, type SwarmReport, type SwarmSources } from "./swarm-report.ts";
 
 export interface BaseSources {
@@ -13,6 +14,9 @@ export interface BaseSources {
   readonly version: string;
   readonly listening: () => readonly string[];
   readonly dht: () => DhtReport;
+  readonly router: () => RouterReport;
+  /** Of the control group; undefined: there is no limit. */
+  readonly memoryLimitBytes: number | undefined;
   /** Facts about the process, from the machine. */
   readonly process: () => ProcessFacts;
 }
@@ -41,7 +45,8 @@ export interface BaseSnapshot {
   readonly uptimeMs: number;
   readonly listening: readonly string[];
   readonly dht: DhtReport;
-  readonly memory: { readonly rssBytes: number };
+  readonly router: RouterReport;
+  readonly memory: { readonly rssBytes: number; readonly limitBytes: number | undefined };
   readonly cpuMs: number;
   readonly eventLoop: { readonly maxStallMs: number };
   readonly counters: Readonly<Record<string, number>>;
@@ -80,7 +85,8 @@ export function baseSnapshot(sources: BaseSources): BaseSnapshot {
     uptimeMs: facts.uptimeMs,
     listening: sources.listening(),
     dht: sources.dht(),
-    memory: { rssBytes: facts.rssBytes },
+    router: sources.router(),
+    memory: { rssBytes: facts.rssBytes, limitBytes: sources.memoryLimitBytes },
     cpuMs: facts.cpuMs,
     eventLoop: { maxStallMs: facts.maxStallMs },
     counters: sources.counters.snapshot(),

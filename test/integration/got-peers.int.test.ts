@@ -74,6 +74,7 @@ describe("GotPeers", () => {
           offered: () => "go",
           received: () => undefined,
           whole: () => undefined,
+          room: () => undefined,
           ...events,
         },
         signal,
@@ -275,8 +276,7 @@ describe("GotPeers", () => {
           offers.push(offer.load);
           return "go";
         },
-        whole: ({ piece, digest, chunks }) => {
-          const bytes = Buffer.concat(chunks);
+        whole: ({ piece, digest, bytes }) => {
           assert.equal(digest, Buffer.from(nodeHashes.of(bytes)).toString("hex"));
           got.push(piece);
         },
@@ -285,6 +285,41 @@ describe("GotPeers", () => {
     assert.equal(failure, undefined);
     assert.deepEqual(got, [0, 1]);
     assert.deepEqual(offers, [{ active: 1, queued: 0, slots: 16 }]);
+  });
+
+  it("mixes up no bytes of many connections, read at once, slowly, or not for a while", async () => {
+    const bodies = Array.from({ length: 6 }, (_, index) => Buffer.alloc(2 * MiB, `body ${index} `));
+    for (const [index, body] of bodies.entries()) {
+      peer.script(`/~/body/${index}`, (_asked, socket) => socket.write(answer("200 OK", {}, body)));
+    }
+    const one = async (index: number): Promise<void> => {
+      const response = await send(`/~/body/${index}`);
+      const chunks: Buffer[] = [];
+      if (index === 0) await new Promise((resolve) => setTimeout(resolve, 100));
+      for await (const chunk of response.body) {
+        chunks.push(chunk);
+        if (index < 3) await new Promise((resolve) => setImmediate(resolve));
+      }
+      assert.ok(Buffer.concat(chunks).equals(bodies[index] ?? Buffer.of()), `body ${index}`);
+    };
+    await Promise.all([...bodies.keys()].map(one));
+    await Promise.all([...bodies.keys()].map(one));
+  });
+
+  it("asks for more pieces of a body only when there is room", async () => {
+    const seen: string[] = [];
+    const failure = await pieces(
+      (_asked, socket) => socket.write(answer("206 Partial", part, file)),
+      {
+        whole: ({ piece }) => seen.push(`piece ${piece}`),
+        room: async () => {
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          seen.push("room");
+        },
+      },
+    );
+    assert.equal(failure, undefined);
+    assert.deepEqual(seen, ["piece 0", "room", "piece 1", "room"]);
   });
 
   it("names every other answer to a request for pieces for what it is", async () => {

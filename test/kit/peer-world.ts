@@ -34,6 +34,7 @@ export interface PeerWorldOptions {
   readonly limits?: Partial<UploadLimits>;
   readonly settings?: Partial<PeerAnswersSettings>;
   readonly allowance?: FarAllowance;
+  readonly crowded?: () => boolean;
   /** Private addresses and loopback, unless said otherwise. */
   readonly isNear?: (address: string) => boolean;
 }
@@ -65,7 +66,7 @@ export class PeerWorld {
         unfinished: (sha256) => this.downloads.get(sha256),
         shared: this.#sharing(),
         ...{ gate: this.gate, clock, random: new SeededRandom(1), hashes: nodeHashes },
-        counters: this.counters,
+        ...{ counters: this.counters, crowded: options.crowded ?? ((): boolean => false) },
         isNear: options.isNear ?? ((address) => address.startsWith("10.") || isLoopback(address)),
         heard: (endpoint) => void this.heard.push(endpoint.text),
       },

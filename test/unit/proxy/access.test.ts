@@ -70,3 +70,20 @@ describe("Access.isClient()", () => {
     assert.equal(access.isClient({ remoteAddress: "", localAddress: "" }), false);
   });
 });
+
+describe("Access.change()", () => {
+  it("counts from the next question on", () => {
+    const changing = new Access({ allow: [], hosts: [] });
+    const headers = { host: "proxy.example.org" };
+    assert.equal(changing.isClient(lan), false);
+    assert.equal(changing.refusePeer(headers)?.status, 421);
+    const allow = [{ address: "10.1.0.0", prefixLength: 16 }];
+    changing.change({ allow, hosts: ["Proxy.example.org"] });
+    assert.equal(changing.isClient(lan), true);
+    assert.equal(changing.isClient(stranger), false);
+    assert.equal(changing.refusePeer(headers), undefined);
+    changing.change({ allow: [], hosts: [] });
+    assert.equal(changing.isClient(lan), false);
+    assert.equal(changing.isClient(local), true);
+  });
+});

@@ -6,6 +6,7 @@ import { FileSourceBook } from "../../../src/engine/file-sources.ts";
 import { nodeHashes } from "../../../src/io/node-hashes.ts";
 import { engineWorld } from "../../../src/sim/engine-world.ts";
 import { VirtualClock } from "../../../src/sim/virtual-clock.ts";
+import type { RouterReport } from "../../../src/status/router-report.ts";
 import { statusPage } from "../../../src/status/page.ts";
 import { snapshot } from "../../../src/status/snapshot.ts";
 import { swarmReport, type SwarmSources } from "../../../src/status/swarm-report.ts";
@@ -90,7 +91,8 @@ describe("snapshot()", () => {
     world.counters.add("peers.bytes.uploaded.near", 9);
     const shown = await snapshot({
       ...{ ...world, version: "0", listening: () => [], swarm: sources(book()) },
-      dht: () => ({ state: "off" }),
+      ...{ dht: () => ({ state: "off" }), memoryLimitBytes: undefined },
+      router: () => ({ state: "off" }),
       process: () => ({ pid: 1, uptimeMs: 0, rssBytes: 0, cpuMs: 0, maxStallMs: 0 }),
     });
     assert.deepEqual([shown.bytes.fromPeers, shown.bytes.uploaded], [45, 12]);
@@ -105,6 +107,29 @@ describe("snapshot()", () => {
     assert.match(page, /Banned 192\.0\.2\.66<\/th><td>wrong piece, until 1970/);
     assert.match(page, /h\/&lt;b&gt;\.deb<\/th><td>0\.0 KiB from 1 peer<\/td>/);
     assert.doesNotMatch(page, /<b>/);
+  });
+
+  it("tells on the page what the router has given", async () => {
+    const world = await engineWorld({ hashes: nodeHashes });
+    const page = async (router: RouterReport): Promise<string> =>
+      statusPage(
+        await snapshot({
+          ...{ ...world, version: "0", listening: () => [], swarm: sources(book()) },
+          ...{ dht: () => ({ state: "off" }), memoryLimitBytes: 1, router: () => router },
+          process: () => ({ pid: 1, uptimeMs: 0, rssBytes: 0, cpuMs: 0, maxStallMs: 0 }),
+        }),
+      );
+    const mappings = [
+      { protocol: "TCP", port: 1, externalPort: 9977 },
+      { protocol: "UDP", port: 1, externalPort: 9978 },
+    ] as const;
+    const common = { mappings, externalAddress: undefined, untilMs: 0, problem: undefined };
+    const mapped = { state: "mapped", by: "UPnP", ...common } as const;
+    assert.match(await page(mapped), /passes TCP 9977 and UDP 9978 on, by UPnP<\/td>/);
+    assert.match(await page({ ...mapped, problem: "<why>" }), /UPnP, but &lt;why&gt;</);
+    const failed = { state: "failed", reason: "no answer", againAtMs: 0 } as const;
+    assert.match(await page(failed), /gave no ports: no answer/);
+    assert.doesNotMatch(await page({ state: "off" }), /Router/);
   });
 
   it("gives counters their names, and look-ups their mean time", () => {
