@@ -35,7 +35,17 @@ for (const name of fs.readdirSync(build).filter((file) => file.endsWith(".deb"))
 /** What a clone would have, with the changes that are not committed yet. */
 function sources() {
   const words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-  const list = execFileSync("git", words, { cwd: root, encoding: "utf8" });
+  let list;
+  try {
+    list = execFileSync("git", words, {
+      cwd: root,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", 2],
+    });
+  } catch {
+    console.error("This is no clone. Without git run: dpkg-buildpackage -us -uc -b");
+    process.exit(1);
+  }
   return [...new Set(list.split("\0"))].filter((path) => path && fs.existsSync(join(root, path)));
 }
 
