@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { after, before, describe, it } from "mocha";
+import { version } from "../../src/base/version.ts";
 import { nodeHashes } from "../../src/io/node-hashes.ts";
 import { daemonIsBuilt, TestDaemon, freePort } from "../kit/daemon.ts";
 import type { DaemonOptions } from "../kit/daemon.ts";
@@ -160,7 +161,7 @@ describe("daemons in a DHT", function () {
     const [walk] = (JSON.parse(out) as Walked).families;
     assert.deepEqual(
       [walk?.found, walk?.answered, walk?.complete, walk?.versions],
-      [2, 2, true, { "AP0.1.0": 2 }],
+      [2, 2, true, { [`AP${version}`]: 2 }],
     );
     const shown = await asker().command("dht", "walk");
     assert.match(shown.out, /^IPv4\n +Found +2 nodes\n +Answered +2 \(100 %\)\n/);
