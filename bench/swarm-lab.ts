@@ -52,6 +52,8 @@ function reporter(): (progress: Progress) => void {
   let [toldMs, before] = [performance.now(), 0];
   return ({ nowMs, pieces, wanted, left }) => {
     const tookMs = performance.now() - toldMs;
+    // Another run has begun.
+    if (pieces < before) before = 0;
     if (tookMs < everyMs) return;
     const rate = Math.round(((pieces - before) * 1000) / tookMs);
     const memory = Math.round(process.memoryUsage().rss / MB);

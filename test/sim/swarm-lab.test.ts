@@ -2,6 +2,7 @@
 import { describe, it } from "mocha";
 import assert from "node:assert/strict";
 import { Host, Stream } from "../../src/sim/swarm/links.ts";
+import type { Progress } from "../../src/sim/swarm/plan.ts";
 import { runSwarm } from "../../src/sim/swarm/row.ts";
 import {
   balance,
@@ -120,6 +121,19 @@ describe("Simulated swarms", function () {
     assert.ok(row.ratio > 0.99 && row.ratio < 1.5, `${row.ratio} times the bound`);
     assert.ok(row.seedCopies < 1.5, `${row.seedCopies} copies from the seed`);
     assert.ok((row.sownMs ?? Infinity) <= row.lastMs);
+  });
+
+  it("tell how far they have come, and are the same when watched", () => {
+    const size = { count: 5, sizeBytes: 20 * MB };
+    const told: Progress[] = [];
+    const row = deploy(seed, { ...size, watch: (progress) => told.push(progress) });
+    assert.deepEqual(row, deploy(seed, size));
+    assert.equal(told.length, Math.floor(row.lastMs / 250));
+    for (const [index, { pieces, wanted, left }] of told.entries()) {
+      assert.equal(wanted, 5 * 39);
+      assert.ok(pieces >= (told[index - 1]?.pieces ?? 0) && pieces <= wanted && left <= 5);
+    }
+    assert.ok((told.at(-1)?.pieces ?? 0) > 150);
   });
 
   it("load equal seeds equally", () => {
