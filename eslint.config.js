@@ -10,7 +10,7 @@ const core = rooms.map((room) => `src/${room}/**/*.ts`);
 const message = "core rooms get time, randomness and I/O through ports (ARCHITECTURE.md)";
 
 export default tseslint.config(
-  { ignores: ["dist/", "node_modules/", ".cache/"] },
+  { ignores: ["dist/", "node_modules/", ".cache/", "build/", "debian/apt-p2p/"] },
   eslint.configs.recommended,
   {
     files: ["**/*.ts"],
