@@ -42,13 +42,14 @@ export class MirrorPieces {
   #wanted(limit: number, keptPieces: number): number | undefined {
     const { clock, picker, mirror, book, policy } = this.#core;
     const nowMs = clock.monotonicMs();
-    if (this.#sequential && mirror.starves(nowMs, keptPieces)) {
+    const unseen = picker.unseen(policy.mirrorWindow, limit);
+    const busy = (): boolean => unseen.some((piece) => book.isAtMirror(piece, nowMs));
+    if (this.#sequential && mirror.starves(nowMs, keptPieces, busy())) {
       // Somebody else may be getting it: then it will be here in a moment, but not much later.
       const other = !mirror.starvesLong(nowMs) && book.isAtMirror(picker.next, nowMs);
       return other ? undefined : picker.next;
     }
     if (!mirror.mayAskPieces(nowMs)) return undefined;
-    const unseen = picker.unseen(policy.mirrorWindow, limit);
     return this.#turns.mine(unseen, {
       nowMs,
       others: () => book.tickets(nowMs),

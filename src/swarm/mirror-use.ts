@@ -4,10 +4,11 @@
  *
  * - Alone, or with up to three members: a stream in order, from the start or after a short wait for
  *   peers who are expected; it ends when peers are about as fast, and comes back when they are not.
- * - In a crowd of n: single pieces that nobody has, with the right to do so drawn with probability
- *   3/n every second or so (Slurpie, section on mirror access); the stream only for the first bytes,
- *   and for a reader who has waited too long.
+ * - In a crowd of n: single pieces that nobody has, each by one member (mirror-turns.ts); the stream
+ *   only for the first bytes, for a sip before a reader's silence grows long, and for good when the
+ *   crowd has brought nothing in the time that the mirror alone would have needed for a piece.
  */
+import { limits } from "../base/limits.ts";
 import type { Random } from "../base/ports.ts";
 import { Meter } from "./meter.ts";
 import type { TransferPolicy } from "./policy.ts";
@@ -45,8 +46,11 @@ export class MirrorUse {
   #streamedFrom = 0;
   readonly #piecesFromMs: number;
   #progressMs: number;
+  /** When something else than the mirror's stream last brought the reader on. */
+  #fedMs: number;
   #position: number;
   readonly #starvedMs: number;
+  readonly #sipMs: number;
   #probed = false;
   #impatient = false;
   #starvedAt: { readonly keptPieces: number; readonly position: number } | undefined;
@@ -65,12 +69,14 @@ export class MirrorUse {
     this.#policy = policy;
     this.#startedMs = start.nowMs;
     this.#progressMs = start.nowMs;
+    this.#fedMs = start.nowMs;
     this.#position = start.position;
     this.#patienceMs = start.patienceMs;
     this.#usable = start.usable;
     this.#piecesFromMs = start.nowMs + policy.crowdMs;
     // Readers of one crowd shall not all lose patience at once.
     this.#starvedMs = policy.crowdStarvedMs * (1 + random.next());
+    this.#sipMs = policy.silenceMs * (0.6 + 0.2 * random.next());
   }
 
   /**
@@ -100,6 +106,7 @@ export class MirrorUse {
     if (view.position > this.#position) {
       this.#position = view.position;
       this.#progressMs = view.nowMs;
+      if (!this.#streaming) this.#fedMs = view.nowMs;
     }
     const wanted = this.#usable && !view.nextHeld && this.#wanted(view);
     if (wanted && !this.#streaming) {
@@ -116,10 +123,10 @@ export class MirrorUse {
   /**
    * Whether a reader in a crowd has waited so long that its next piece must come from the mirror,
    * whatever the draw says. A crowd that has given nothing by then, or since the last time, is none: the
-   * mirror's stream does the rest.
+   * mirror's stream does the rest. `busy`: members say that they are getting what is missing.
    */
-  starves(nowMs: number, keptPieces: number): boolean {
-    if (!this.#usable || nowMs - this.#progressMs < this.#starvedMs) return false;
+  starves(nowMs: number, keptPieces: number, busy: boolean): boolean {
+    if (!this.#usable || this.#hungryMs(nowMs, busy) < this.#crowdPatienceMs(busy)) return false;
     const before = this.#starvedAt;
     if (before?.position === this.#position) return true;
     if ((before?.keptPieces ?? 0) === keptPieces) this.#impatient = true;
@@ -129,7 +136,26 @@ export class MirrorUse {
 
   /** Whether it has waited even for what another member said that it was getting. */
   starvesLong(nowMs: number): boolean {
-    return nowMs - this.#progressMs >= this.#starvedMs + this.#policy.claimedMs;
+    const patienceMs = this.#crowdPatienceMs(true) + this.#policy.claimedMs;
+    return this.#hungryMs(nowMs, true) >= patienceMs;
+  }
+
+  /** Sips do not feed: whoever only says to be getting pieces could else keep a reader at them. */
+  #hungryMs(nowMs: number, busy: boolean): number {
+    return nowMs - (busy ? this.#fedMs : this.#progressMs);
+  }
+
+  /**
+   * For how long it is left to the crowd to feed a reader. Where members are getting something, twice
+   * what the mirror needs for the pieces of all of them, by what it gave last: a mirror that is slow
+   * because all are asking it is slower still when nobody waits for the others any more.
+   */
+  #crowdPatienceMs(busy: boolean): number {
+    const { mostCrowdPatienceMs, mirrorWindow } = this.#policy;
+    const { rate } = this.meter;
+    if (!busy || rate === undefined) return this.#starvedMs;
+    const piecesMs = (2 * mirrorWindow * limits.pieceBytes * 1000) / rate;
+    return Math.max(this.#starvedMs, Math.min(mostCrowdPatienceMs, piecesMs));
   }
 
   /** Whether the crowd has had time to be known: those who begin together see few at first. */
@@ -149,7 +175,11 @@ export class MirrorUse {
   #inCrowd(view: MirrorView): boolean {
     if (this.#impatient) this.#impatient = this.#amongFew(view);
     if (this.#impatient) return true;
-    return this.#streaming && view.position - this.#streamedFrom < this.#policy.tasteBytes;
+    const first = this.#streamedFrom === view.startPosition;
+    const enough = first ? this.#policy.tasteBytes : this.#policy.sipBytes;
+    if (this.#streaming) return view.position - this.#streamedFrom < enough;
+    // The reader must hear something now and then, and we how fast the mirror is by now.
+    return view.nowMs - this.#progressMs >= this.#sipMs;
   }
 
   #amongFew(view: MirrorView): boolean {

@@ -64,6 +64,10 @@ export interface TransferPolicy {
   readonly firstByteMs: number;
   /** In a crowd the reader's silence may last this long (and a random part more): apt waits 30 s. */
   readonly crowdStarvedMs: number;
+  /** However slow the mirror is, a crowd that brings nothing is not waited for any longer. */
+  readonly mostCrowdPatienceMs: number;
+  /** No reader of a crowd is without a byte for longer than this. */
+  readonly silenceMs: number;
   /** So much longer it waits for what another member said that it is getting. */
   readonly claimedMs: number;
   /** Of the mirror's rate, at which peers do without it. */
@@ -72,6 +76,8 @@ export interface TransferPolicy {
   readonly modestRate: number;
   /** In a crowd a stream that only brings the first bytes ends here. */
   readonly tasteBytes: number;
+  /** Later ones after so much: enough to be heard, and to tell how fast the mirror is. */
+  readonly sipBytes: number;
   /** How long a peer that has answered counts as a member of the crowd. */
   readonly memberMs: number;
   /** Without a mirror, peers that have brought nothing for so long will not any more. */
@@ -112,10 +118,13 @@ export const defaultPolicy: TransferPolicy = {
   mirrorWindow: 4,
   firstByteMs: 200,
   crowdStarvedMs: 2.5 * second,
+  mostCrowdPatienceMs: minute,
+  silenceMs: 10 * second,
   claimedMs: 2 * second,
   enoughShare: 0.95,
   modestRate: 1 * MiB,
   tasteBytes: 16 * KiB,
+  sipBytes: 4 * KiB,
   memberMs: minute / 2,
   hopelessMs: 8 * second,
   feedback: true,

@@ -110,6 +110,18 @@ describe("Simulated swarms", function () {
     assert.ok(direct.p50Ms > 5 * swarm.p50Ms);
   });
 
+  it("do not all run to a mirror because it is slow", () => {
+    for (const each of [seed, seed + 1]) {
+      const row = crowd48(each, "together", { rate: 50 * Mbit });
+      assert.equal(row.finished, 48);
+      assert.ok(row.mirrorCopies < 3, `seed ${each}: ${row.mirrorCopies} copies`);
+      assert.ok(
+        row.longestSilenceMs < 12_000,
+        `seed ${each}: ${row.longestSilenceMs} ms of silence`,
+      );
+    }
+  }).timeout(30_000);
+
   it("bring everybody the file when members leave as soon as they have it", () => {
     const row = crowd48(seed, "leaving", { count: 10, sizeBytes: 4 * MB });
     assert.equal(row.finished, 10);

@@ -45,13 +45,13 @@ export function several(count: number, plan: (index: number) => MemberPlan): Mem
 
 export type CrowdVariant = "together" | "staggered" | "leaving" | "direct";
 
-/** 48 machines of 100 Mbit/s want 20 MB at once from a mirror of 10 Mbit/s. */
+/** 48 machines of 100 Mbit/s (or of `rate`) want 20 MB at once from a mirror of a tenth of that. */
 export function crowd48(
   seed: number,
   variant: CrowdVariant = "together",
-  { count = 48, sizeBytes = 20 * MB, policy = {} }: ScenarioSize = {},
+  { count = 48, sizeBytes = 20 * MB, policy = {}, rate = 100 * Mbit }: ScenarioSize = {},
 ): SwarmRow {
-  const [us, rate] = [10 * Mbit, 100 * Mbit];
+  const us = rate / 10;
   const random = new SeededRandom(seed + 1000);
   const spreadMs = variant === "staggered" ? 20_000 : 900;
   const members = several(count, () =>

@@ -114,6 +114,24 @@ describe("Transfer", () => {
       assert.ok(made.finishedMs! < aloneMs + 10 * second, `${made.finishedMs} ms`);
     });
 
+    it("asks at once who has become whole, though many may want what only that one has", () => {
+      for (let seed = 1; seed <= 10; seed++) {
+        const made = new SmallSwarm({ sizeBytes: size, patienceMs: 0, mirror: false }, seed);
+        const maps = Array.from({ length: 12 }, () => {
+          const have = PieceMap.full(40);
+          have.remove(7);
+          return have;
+        });
+        for (const [index, have] of maps.entries()) made.add(index + 1, { ...good, have });
+        made.clock.after(1000, () => maps[0]?.add(7));
+        made.transfer.searchEnded();
+        made.run(60 * second);
+        // It is heard of within half a second, and the piece takes 50 ms.
+        assert.ok(made.finishedMs! >= 1000);
+        assert.ok(made.finishedMs! < 1700, `seed ${seed}: ${made.finishedMs} ms`);
+      }
+    });
+
     it("of strangers counts only those that have given something", () => {
       const made = new SmallSwarm({ sizeBytes: size, patienceMs: 200 });
       for (let index = 1; index <= 50; index++) {
