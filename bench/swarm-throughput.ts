@@ -8,7 +8,7 @@
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
-import { join } from "node:path";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -107,7 +107,7 @@ const report = {
   rows: rows(figures),
 };
 const text = `${JSON.stringify(report, undefined, 2)}\n`;
-if (values.out !== undefined) writeFileSync(join(process.cwd(), values.out), text);
+if (values.out !== undefined) writeFileSync(resolve(values.out), text);
 process.stdout.write(text);
 process.exit(report.rows.every(({ met }) => met !== false) ? 0 : 1);
 

@@ -202,6 +202,24 @@ export const limits = {
   /** Pieces that wait in memory where no disk takes them: 8 MiB for each download. */
   piecesInMemory: 16,
 
+  /** Memory of pieces that is kept for the next ones: what one fast download uses at a time, 8 MiB. */
+  sparePieceBuffers: 16,
+
+  /**
+   * Pieces that wait in memory although a disk would take them, since their turn comes in a moment:
+   * what two requests bring while the next piece comes.
+   */
+  soonPieces: 24,
+  /** The same of all downloads: 32 MiB, after which only the very next piece of each does. */
+  soonPiecesInAll: 64,
+  /** So many of the next pieces are enough to go on with: peers wait until they are used. */
+  readyPieces: 4,
+  /** Who brings more waits so long at the most: a request is given up after 2 s of silence. */
+  soonMs: second / 2,
+
+  /** Chunks of a download that are kept for their memory until its slowest reader has sent them. */
+  leavingChunks: 4,
+
   /** Pieces of all downloads that came before their turn and wait for the disk. */
   aheadWaitingBytes: 32 * MiB,
 

@@ -17,11 +17,12 @@ export interface Body {
 /** Read buffers that are free. Made anew for each answer, they would keep the collector busy. */
 const spare: Buffer[] = [];
 
-function takeBuffer(): Buffer {
+/** Of `limits.readChunkBytes`. */
+export function takeReadBuffer(): Buffer {
   return spare.pop() ?? Buffer.allocUnsafeSlow(limits.readChunkBytes);
 }
 
-function giveBuffer(buffer: Buffer): void {
+export function giveReadBuffer(buffer: Buffer): void {
   if (spare.length < limits.spareReadBuffers) spare.push(buffer);
 }
 
@@ -43,8 +44,8 @@ export class FileBody implements Body {
   async next(): Promise<Buffer | undefined> {
     const left = this.#end - this.#position;
     if (left <= 0 || this.#closed) return undefined;
-    if (this.#buffers.length <= this.#turn) this.#buffers.push(takeBuffer());
-    const buffer = this.#buffers[this.#turn] ?? takeBuffer();
+    if (this.#buffers.length <= this.#turn) this.#buffers.push(takeReadBuffer());
+    const buffer = this.#buffers[this.#turn] ?? takeReadBuffer();
     this.#turn = 1 - this.#turn;
     const target = buffer.subarray(0, Math.min(left, buffer.length));
     const count = await this.#file.read(target, this.#position);
@@ -59,7 +60,7 @@ export class FileBody implements Body {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const buffer of this.#buffers) giveBuffer(buffer);
+    for (const buffer of this.#buffers) giveReadBuffer(buffer);
     this.#file.close().catch(() => undefined);
   }
 }

@@ -1,4 +1,5 @@
 import { limits } from "../base/limits.ts";
+import { keepPieceBuffer } from "./piece-buffers.ts";
 
 /** A body kept in memory beside its way to the disk, as long as it is short. */
 export class Collected {
@@ -7,6 +8,7 @@ export class Collected {
 
   add(chunk: Buffer): void {
     this.#bytes += chunk.length;
+    keepPieceBuffer(chunk);
     if (this.#bytes <= limits.documentBytes) this.#chunks?.push(chunk);
     else this.#chunks = undefined;
   }

@@ -39,7 +39,7 @@ export class Readers {
   open(start: number, end: number | undefined): Body {
     const body = new DownloadBody(
       {
-        next: (position, until) => this.#read(position, until),
+        next: (body, until) => this.#read(body, until),
         moved: () => this.#host.received().moved(),
         closed: (reader) => this.#closed(reader),
       },
@@ -61,13 +61,14 @@ export class Readers {
   }
 
   /** The next bytes; undefined at the end; null: nothing now, wait to be woken. */
-  async #read(position: number, end: number | undefined): Promise<Buffer | undefined | null> {
+  async #read(body: DownloadBody, end: number | undefined): Promise<Buffer | undefined | null> {
+    const { position } = body;
     const until = Math.min(end ?? Infinity, this.#host.releasedBytes());
     if (position < until) {
       // From here on the body cannot be exchanged unseen, even if the reading takes a while.
       this.#given = true;
       const received = this.#host.received();
-      const bytes = await received.read(position, until);
+      const bytes = await received.read(position, until, () => body.memory());
       if (bytes.length === 0) {
         // It may have been thrown away meanwhile, as wrong.
         const failure = this.#host.error() ?? received.failure;

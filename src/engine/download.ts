@@ -24,6 +24,7 @@ import type { DownloadHooks, DownloadPlan, Head, Outcome } from "./download-plan
 import { Interest } from "./interest.ts";
 import type { Mirror, MirrorResponse } from "./ports.ts";
 import { Received } from "./received.ts";
+import { pieceAt, pieceStart } from "../swarm/shape.ts";
 import { commonSize, continues, discard, isAborted, mostBytes } from "./resume-rules.ts";
 import { takeFromSwarm } from "./swarm-intake.ts";
 import { Waiting } from "./waiting.ts";
@@ -132,11 +133,11 @@ export class Download {
   /** Bytes of whole pieces for peers, wherever they are now → how many (0: not here). */
   async readHeld(into: Uint8Array, position: number): Promise<number> {
     if (position < this.#received.bytes) {
-      const end = Math.min(this.#received.bytes, position + into.length);
-      const bytes = await this.#received.read(position, end);
-      bytes.copy(into);
-      return bytes.length;
+      return this.#received.readInto(into, position);
     }
+    const piece = pieceAt(position);
+    const waiting = this.#session?.waiting(piece);
+    if (waiting !== undefined) return waiting.copy(into, 0, position - pieceStart(piece));
     return (await this.#plan.sink.readAhead?.(into, position)) ?? 0;
   }
 

@@ -34,12 +34,19 @@ export async function askMirrorForPieces(
     return { kind: "wrong", what: "the mirror does not give ranges" };
   }
   const intake = new PieceIntake(hashes, shape, request);
-  for await (const chunk of response.body) {
-    // All is here; the end is still waited for, since it gives the connection back.
-    if (intake.full) break;
-    if (signal.aborted) return undefined;
-    events.received(chunk.length);
-    for (const whole of intake.take(chunk)) events.whole(whole);
+  try {
+    for await (const chunk of response.body) {
+      // All is here; the end is still waited for, since it gives the connection back.
+      if (intake.full) break;
+      if (signal.aborted) return undefined;
+      events.received(chunk.length);
+      for (const whole of intake.take(chunk)) {
+        events.whole(whole);
+        await events.room();
+      }
+    }
+  } finally {
+    intake.close();
   }
   return intake.full ? undefined : { kind: "broken" };
 }

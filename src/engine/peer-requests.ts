@@ -26,6 +26,8 @@ export interface PieceEvents {
   readonly offered: (offer: Offer & { readonly local?: boolean }) => "go" | "stop";
   readonly received: (bytes: number) => void;
   readonly whole: (piece: WholePiece) => void;
+  /** Resolves when more may come; undefined: now. */
+  readonly room: () => Promise<void> | undefined;
 }
 
 export interface PieceWork {
@@ -71,12 +73,19 @@ export async function askForPieces(
   }
   const intake = new PieceIntake(hashes, shape, request);
   let left = end - start;
-  for await (const chunk of response.body) {
-    if (signal.aborted) return undefined;
-    left -= chunk.length;
-    if (left < 0) return { kind: "wrong", what: "more bytes than asked for" };
-    events.received(chunk.length);
-    for (const whole of intake.take(chunk)) events.whole(whole);
+  try {
+    for await (const chunk of response.body) {
+      if (signal.aborted) return undefined;
+      left -= chunk.length;
+      if (left < 0) return { kind: "wrong", what: "more bytes than asked for" };
+      events.received(chunk.length);
+      for (const whole of intake.take(chunk)) {
+        events.whole(whole);
+        await events.room();
+      }
+    }
+  } finally {
+    intake.close();
   }
   return intake.full ? undefined : { kind: "broken" };
 }

@@ -1,14 +1,16 @@
 /**
- * Bytes of a request as they come, cut at piece boundaries and hashed. A chunk is never copied: a
- * piece is the list of its chunks.
+ * Bytes of a request as they come, put together to pieces and hashed. Chunks are copied: they may then
+ * be small ones in memory that is used again, which costs far less than large ones to be kept.
  */
-import type { Hasher, Hashes } from "../base/ports.ts";
+import type { Hashes } from "../base/ports.ts";
 import { pieceLength, type Shape } from "../swarm/shape.ts";
 import type { PieceRequest } from "../swarm/types.ts";
+import { givePieceBuffer, takePieceBuffer } from "./piece-buffers.ts";
 
 export interface WholePiece {
   readonly piece: number;
-  readonly chunks: readonly Buffer[];
+  /** From `takePieceBuffer`. */
+  readonly bytes: Buffer;
   /** SHA-256 as 64 hexadecimal digits. */
   readonly digest: string;
 }
@@ -18,16 +20,14 @@ export class PieceIntake {
   readonly #shape: Shape;
   readonly #end: number;
   #piece: number;
-  #chunks: Buffer[] = [];
-  #bytes = 0;
-  #hasher: Hasher;
+  #bytes: Buffer | undefined;
+  #filledBytes = 0;
 
   constructor(hashes: Hashes, shape: Shape, { piece, count }: PieceRequest) {
     this.#hashes = hashes;
     this.#shape = shape;
     this.#piece = piece;
     this.#end = piece + count;
-    this.#hasher = hashes.start();
   }
 
   /** All pieces of the request are here. */
@@ -39,23 +39,26 @@ export class PieceIntake {
   *take(chunk: Buffer): Generator<WholePiece, void, undefined> {
     let rest = chunk;
     while (rest.length > 0 && !this.full) {
-      const left = pieceLength(this.#shape, this.#piece) - this.#bytes;
-      const part = rest.length <= left ? rest : rest.subarray(0, left);
-      rest = rest.subarray(part.length);
-      this.#chunks.push(part);
-      this.#bytes += part.length;
-      this.#hasher.update(part);
-      if (part.length === left) yield this.#finish();
+      this.#bytes ??= takePieceBuffer(pieceLength(this.#shape, this.#piece));
+      const count = rest.copy(this.#bytes, this.#filledBytes);
+      rest = rest.subarray(count);
+      this.#filledBytes += count;
+      if (this.#filledBytes === this.#bytes.length) yield this.#finish(this.#bytes);
     }
   }
 
-  #finish(): WholePiece {
-    const digest = Buffer.from(this.#hasher.digest()).toString("hex");
-    const whole = { piece: this.#piece, chunks: this.#chunks, digest };
+  /** Nothing more comes. */
+  close(): void {
+    if (this.#bytes !== undefined) givePieceBuffer(this.#bytes);
+    this.#bytes = undefined;
+  }
+
+  #finish(bytes: Buffer): WholePiece {
+    const digest = Buffer.from(this.#hashes.of(bytes)).toString("hex");
+    const whole = { piece: this.#piece, bytes, digest };
     this.#piece += 1;
-    this.#chunks = [];
-    this.#bytes = 0;
-    this.#hasher = this.#hashes.start();
+    this.#bytes = undefined;
+    this.#filledBytes = 0;
     return whole;
   }
 }

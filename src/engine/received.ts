@@ -9,6 +9,7 @@
 import type { AptP2pError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import type { Sha256 } from "../base/sha256.ts";
+import { givePieceBuffer, keepPieceBuffer } from "./piece-buffers.ts";
 
 /** The part of the store's unfinished file that a download uses; see cache/unfinished.ts. */
 export interface Sink {
@@ -25,9 +26,19 @@ export interface Sink {
   readAhead?(into: Uint8Array, position: number): Promise<number>;
 }
 
+/** Somebody who reads it; see Body for what it may still look at. */
+export interface Reading {
+  /** The next byte. */
+  readonly position: number;
+  /** Bytes before this one are done with. */
+  readonly heldFrom: number;
+}
+
 interface WindowChunk {
   readonly position: number;
   readonly bytes: Buffer;
+  /** Some reader has seen it. */
+  given: boolean;
 }
 
 export class Received {
@@ -35,7 +46,9 @@ export class Received {
   /** Consecutive chunks up to `sink.heldBytes`. */
   #window: WindowChunk[] = [];
   #windowBytes = 0;
-  readonly #readers = new Set<{ readonly position: number }>();
+  /** Chunks that have left the window, and that readers may still look at. */
+  #leaving: WindowChunk[] = [];
+  readonly #readers = new Set<Reading>();
   #readerMoved: (() => void) | undefined;
 
   constructor(sink: Sink) {
@@ -51,7 +64,7 @@ export class Received {
   }
 
   append(bytes: Buffer): void {
-    this.#window.push({ position: this.#sink.heldBytes, bytes });
+    this.#window.push({ position: this.#sink.heldBytes, bytes, given: false });
     this.#windowBytes += bytes.length;
     this.#sink.append(bytes);
     this.#trim();
@@ -73,12 +86,16 @@ export class Received {
     this.#trim();
   }
 
-  addReader(reader: { readonly position: number }): void {
+  addReader(reader: Reading): void {
     this.#readers.add(reader);
   }
 
-  removeReader(reader: { readonly position: number }): void {
+  removeReader(reader: Reading): void {
     this.#readers.delete(reader);
+    // What it was given last may still be on its way to a client that is cut off.
+    for (const { position, bytes, given } of [...this.#leaving, ...this.#window]) {
+      if (given && position + bytes.length > reader.heldFrom) keepPieceBuffer(bytes);
+    }
     this.moved();
   }
 
@@ -96,16 +113,28 @@ export class Received {
     return first === undefined ? position >= this.bytes : position >= first.position;
   }
 
-  /** Bytes from `position`, at most up to `end`, which must be received already. */
-  async read(position: number, end: number): Promise<Buffer> {
+  /**
+   * Bytes from `position`, at most up to `end`, which must be received already; `memory` gives some
+   * of `limits.readChunkBytes` if they come from the disk.
+   */
+  async read(position: number, end: number, memory: () => Buffer): Promise<Buffer> {
     const chunk = this.#find(position);
     if (chunk !== undefined) {
       const from = position - chunk.position;
+      chunk.given = true;
       return chunk.bytes.subarray(from, Math.min(chunk.bytes.length, end - chunk.position));
     }
     const last = Math.min(end, this.#sink.writtenBytes, position + limits.readChunkBytes);
-    const target = Buffer.allocUnsafe(Math.max(0, last - position));
+    if (last <= position) return Buffer.alloc(0);
+    const target = memory().subarray(0, last - position);
     return target.subarray(0, await this.#sink.read(target, position));
+  }
+
+  /** Copies bytes from `position` on, which must be received already → how many. Rejects STORAGE. */
+  readInto(into: Uint8Array, position: number): Promise<number> {
+    const chunk = this.#find(position);
+    if (chunk === undefined) return this.#sink.read(into, position);
+    return Promise.resolve(chunk.bytes.copy(into, 0, position - chunk.position));
   }
 
   #find(position: number): WindowChunk | undefined {
@@ -121,7 +150,7 @@ export class Received {
   /** Drops from memory what the file has, beyond a margin, or what no reader needs any more. */
   #trim(): void {
     const failed = this.#sink.failure !== undefined;
-    const slowest = failed ? this.#slowest() : Infinity;
+    const slowest = failed ? this.#slowest("position") : Infinity;
     let drop = 0;
     while (drop < this.#window.length && this.#windowBytes > limits.downloadWindowBytes / 2) {
       const chunk = this.#window[drop];
@@ -131,12 +160,29 @@ export class Received {
       this.#windowBytes -= chunk.bytes.length;
       drop += 1;
     }
-    if (drop > 0) this.#window = this.#window.slice(drop);
+    if (drop > 0) {
+      this.#leaving.push(...this.#window.slice(0, drop));
+      this.#window = this.#window.slice(drop);
+    }
+    this.#giveBack();
   }
 
-  #slowest(): number {
+  /** Memory that neither the disk nor a reader looks at any more; what slow readers hold is let go. */
+  #giveBack(): void {
+    if (this.#leaving.length === 0) return;
+    const heldFrom = this.#slowest("heldFrom");
+    const isDone = ({ position, bytes, given }: WindowChunk): boolean => {
+      const end = position + bytes.length;
+      if (this.#sink.failure !== undefined || end > this.#sink.writtenBytes) return false;
+      return !given || end <= heldFrom;
+    };
+    for (const chunk of this.#leaving) if (isDone(chunk)) givePieceBuffer(chunk.bytes);
+    this.#leaving = this.#leaving.filter((chunk) => !isDone(chunk)).slice(-limits.leavingChunks);
+  }
+
+  #slowest(what: keyof Reading): number {
     let slowest = Infinity;
-    for (const reader of this.#readers) slowest = Math.min(slowest, reader.position);
+    for (const reader of this.#readers) slowest = Math.min(slowest, reader[what]);
     return slowest;
   }
 }

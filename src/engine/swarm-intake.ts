@@ -35,8 +35,8 @@ export async function takeFromSwarm(
       return true;
     }
     intake.begin();
-    if (step.kind === "chunks") for (const chunk of step.chunks) intake.put(chunk);
-    else await takeAside(session, step.piece, intake);
+    if (step.kind === "ahead") await takeAside(session, step.piece, intake);
+    else putPiece(session.take(step.piece), step.piece, intake);
     if (intake.full()) await intake.room();
   }
   return true;
@@ -45,5 +45,10 @@ export async function takeFromSwarm(
 async function takeAside(session: SwarmSession, piece: number, intake: Intake): Promise<void> {
   const bytes = await intake.aside(piece);
   if (bytes === undefined) session.lost(piece);
-  else intake.put(bytes.subarray(intake.position() - pieceStart(piece)));
+  else putPiece(bytes, piece, intake);
+}
+
+/** undefined: it is not believed any more, and will be fetched again. */
+function putPiece(bytes: Buffer | undefined, piece: number, intake: Intake): void {
+  if (bytes !== undefined) intake.put(bytes.subarray(intake.position() - pieceStart(piece)));
 }

@@ -24,6 +24,7 @@ import {
   type PieceEvents,
 } from "./peer-requests.ts";
 import { askMirrorForPieces } from "./mirror-pieces.ts";
+import { givePieceBuffer } from "./piece-buffers.ts";
 import type { WholePiece } from "./piece-intake.ts";
 import type { Mirror, PeerPort } from "./ports.ts";
 
@@ -61,14 +62,17 @@ export interface SessionPlan {
 
 /** Where the next bytes in order are. */
 export type Step =
-  /** Here. */
-  | { readonly kind: "chunks"; readonly chunks: readonly Buffer[] }
+  /** Here: see `take`. */
+  | { readonly kind: "here"; readonly piece: number }
   /** In the ahead store: this piece. */
   | { readonly kind: "ahead"; readonly piece: number }
   /** The mirror is to be asked for them. */
   | { readonly kind: "mirror" }
   /** Nowhere: no peer is left, and not the mirror. */
   | { readonly kind: "none" };
+
+/** Pieces in memory, of all sessions. */
+const keptInAll = { pieces: 0 };
 
 export class SwarmSession implements TransferPort {
   readonly sha256: Sha256;
@@ -78,12 +82,13 @@ export class SwarmSession implements TransferPort {
   readonly #flights = new Map<PieceRequest, AbortController>();
   readonly #questions = new Set<AbortController>();
   /** Pieces that are in no store: the next ones, or all that the disk does not take. */
-  readonly #kept = new Map<number, readonly Buffer[]>();
+  readonly #kept = new Map<number, Buffer>();
   /** Pieces of which it is not decided yet whether they are believed. */
   readonly #aside = new Map<
     number,
     { readonly request: PieceRequest; readonly whole: WholePiece }
   >();
+  readonly #waitingForRoom = new Set<() => void>();
   readonly #listeners = new Set<() => void>();
   #onFound: () => void = () => undefined;
   #onClosed: () => void = () => undefined;
@@ -160,7 +165,9 @@ export class SwarmSession implements TransferPort {
     for (const abort of this.#questions) abort.abort();
     for (const listener of this.#listeners) listener();
     this.#listeners.clear();
+    keptInAll.pieces -= this.#kept.size;
     this.#kept.clear();
+    this.#makeRoom();
     this.#onClosed();
     this.#wake();
   }
@@ -171,8 +178,11 @@ export class SwarmSession implements TransferPort {
       this.#woken = false;
       if (this.#closed) return { kind: "none" };
       this.transfer.consumed(position);
+      this.#makeRoom();
       const piece = pieceAt(position);
-      if (this.transfer.held.has(piece)) return this.#heldStep(piece, position);
+      if (this.transfer.held.has(piece)) {
+        return { kind: this.#kept.has(piece) ? "here" : "ahead", piece };
+      }
       if (this.transfer.streamWanted) return { kind: "mirror" };
       if (this.transfer.hopeless) return { kind: "none" };
       await this.#change();
@@ -180,8 +190,15 @@ export class SwarmSession implements TransferPort {
   }
 
   /** Bytes of a held piece that have not been put in order yet; undefined: they are elsewhere. */
-  waiting(piece: number): readonly Buffer[] | undefined {
+  waiting(piece: number): Buffer | undefined {
     return this.#kept.get(piece);
+  }
+
+  /** The same, for putting them in order; they are the caller's from now on. */
+  take(piece: number): Buffer | undefined {
+    const bytes = this.#kept.get(piece);
+    if (this.#kept.delete(piece)) keptInAll.pieces -= 1;
+    return bytes;
   }
 
   /** The mirror's stream runs from now on; `stop` ends it. */
@@ -268,7 +285,7 @@ export class SwarmSession implements TransferPort {
 
   wake(): void {
     for (const piece of this.transfer.takeLost()) {
-      this.#kept.delete(piece);
+      this.take(piece);
       this.#plan.store?.dropPiece(piece);
     }
     if (!this.transfer.streamWanted) {
@@ -277,13 +294,6 @@ export class SwarmSession implements TransferPort {
       stop?.();
     }
     this.#wake();
-  }
-
-  #heldStep(piece: number, position: number): Step {
-    const chunks = this.#kept.get(piece);
-    if (chunks === undefined) return { kind: "ahead", piece };
-    this.#kept.delete(piece);
-    return { kind: "chunks", chunks: skipped(chunks, position - pieceStart(piece)) };
   }
 
   #run(request: PieceRequest, signal: AbortSignal): Promise<Failure | undefined> {
@@ -295,6 +305,7 @@ export class SwarmSession implements TransferPort {
       },
       received: (bytes) => transfer.progress(request, bytes),
       whole: (whole) => this.#take(request, whole),
+      room: () => this.#room(signal),
     };
     const { hashes, mirror, peers } = this.#parts;
     const { shape } = transfer;
@@ -315,13 +326,17 @@ export class SwarmSession implements TransferPort {
   #take(request: PieceRequest, whole: WholePiece): void {
     const verdict = this.transfer.piece(request, whole.piece, whole.digest);
     if (verdict === "wait") this.#aside.set(whole.piece, { request, whole });
-    if (verdict === "kept") this.#accept(request, whole);
+    else if (verdict === "kept") this.#accept(request, whole);
+    else givePieceBuffer(whole.bytes);
   }
 
   judged(piece: number, kept: boolean): void {
     const aside = this.#aside.get(piece);
     this.#aside.delete(piece);
-    if (aside !== undefined && kept) this.#accept(aside.request, aside.whole);
+    if (aside === undefined) return;
+    if (kept) this.#accept(aside.request, aside.whole);
+    else givePieceBuffer(aside.whole.bytes);
+    this.#makeRoom();
   }
 
   #accept(request: PieceRequest, whole: WholePiece): void {
@@ -342,15 +357,48 @@ export class SwarmSession implements TransferPort {
     this.#wake();
   }
 
-  #keep({ piece, chunks }: WholePiece): void {
+  #keep({ piece, bytes }: WholePiece): void {
     const { store } = this.#plan;
-    // The next one in order goes on at once.
-    const isNext = piece === pieceAt(this.transfer.position);
-    if (!isNext && store?.putPiece(piece, chunks) === true) return;
-    this.#kept.set(piece, chunks);
-    if (this.#kept.size > limits.piecesInMemory / 2) {
+    // The next ones in order go on in a moment.
+    const soon = keptInAll.pieces < limits.soonPiecesInAll ? limits.soonPieces : 1;
+    const isSoon = piece - pieceAt(this.transfer.position) < soon;
+    if (!isSoon && store?.putPiece(piece, [bytes]) === true) return;
+    this.take(piece);
+    this.#kept.set(piece, bytes);
+    keptInAll.pieces += 1;
+    if (!isSoon && this.#kept.size > limits.piecesInMemory / 2) {
       this.transfer.limitAhead(limits.piecesInMemory);
     }
+  }
+
+  /** Peers must not be faster than the disk and the hashing, or their pieces fill the memory. */
+  #room(signal: AbortSignal): Promise<void> | undefined {
+    if (!this.#isBehind() || this.#closed || signal.aborted) return undefined;
+    return new Promise((resolve) => {
+      const go = (): void => {
+        cancel();
+        this.#waitingForRoom.delete(go);
+        resolve();
+      };
+      const cancel = this.#parts.clock.after(limits.soonMs, go);
+      this.#waitingForRoom.add(go);
+    });
+  }
+
+  #makeRoom(): void {
+    if (this.#waitingForRoom.size === 0 || (this.#isBehind() && !this.#closed)) return;
+    for (const go of [...this.#waitingForRoom]) go();
+  }
+
+  /** Whether many of the next pieces are here: then it is not the peers for whom the reader waits. */
+  #isBehind(): boolean {
+    const { held, position, shape } = this.transfer;
+    // Or they wait until it is known which list is to be believed.
+    if (this.#aside.size >= limits.soonPieces) return true;
+    const first = pieceAt(position);
+    const end = Math.min(shape.pieces, first + limits.readyPieces);
+    for (let piece = first; piece < end; piece++) if (!held.has(piece)) return false;
+    return end > first;
   }
 
   #ask(peer: string, ask: (to: PeerTarget, signal: AbortSignal) => Promise<void>): void {
@@ -420,14 +468,4 @@ export function mapOf(pieces: readonly number[], count: number): PieceMap | unde
   const map = new PieceMap(count);
   for (const piece of pieces) map.add(piece);
   return map;
-}
-
-function skipped(chunks: readonly Buffer[], bytes: number): Buffer[] {
-  let left = bytes;
-  const rest: Buffer[] = [];
-  for (const chunk of chunks) {
-    if (left < chunk.length) rest.push(left > 0 ? chunk.subarray(left) : chunk);
-    left = Math.max(0, left - chunk.length);
-  }
-  return rest;
 }

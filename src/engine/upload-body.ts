@@ -21,7 +21,6 @@ export interface UploadParts {
 export class UploadBody implements Body {
   readonly #inner: Body;
   readonly #parts: UploadParts;
-  readonly #sliceBytes: number;
   /** What is left of the last chunk. */
   #rest: Buffer | undefined;
   #stopWatch: () => void = () => undefined;
@@ -33,7 +32,6 @@ export class UploadBody implements Body {
   constructor(inner: Body, parts: UploadParts) {
     this.#inner = inner;
     this.#parts = parts;
-    this.#sliceBytes = parts.slot.sliceBytes;
   }
 
   async next(): Promise<Buffer | undefined> {
@@ -45,8 +43,8 @@ export class UploadBody implements Body {
       return undefined;
     }
     if (this.#left) throw gone();
-    if (!slot.open) throw new AptP2pError("CLOSED", "the hours for uploads are over");
-    const slice = chunk.subarray(0, this.#sliceBytes);
+    if (!slot.open) throw new AptP2pError("CLOSED", "nothing is given to such peers any more");
+    const slice = chunk.subarray(0, slot.sliceBytes);
     this.#rest = slice.length < chunk.length ? chunk.subarray(slice.length) : undefined;
     await this.#pace(slice.length);
     onBytes(slice.length);

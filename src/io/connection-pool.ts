@@ -4,8 +4,17 @@
  * makes room.
  */
 import http from "node:http";
+import type { Socket } from "node:net";
 import { AptP2pError } from "../base/errors.ts";
+import { KiB } from "../base/units.ts";
 import { BODY_AHEAD_BYTES } from "./response-body.ts";
+
+/**
+ * All connections read into the same memory: the parser copies what it hands on, so that the bytes of
+ * a read are done with before the next one. A buffer for each read would be mapped, cleared and
+ * unmapped by the kernel 16 times a MiB.
+ */
+const shared = Buffer.allocUnsafeSlow(32 * KiB);
 
 export interface PoolLimits {
   /** Requests beyond wait for one of these. */
@@ -26,7 +35,7 @@ export class ConnectionPool {
       ...{ keepAlive: true, maxSockets: perHost, maxFreeSockets: perHost, timeout: idleMs },
       scheduling: "lifo",
       // A response takes over its socket's mark: below it, reading goes on without a stop.
-      ...{ readableHighWaterMark: BODY_AHEAD_BYTES },
+      ...{ readableHighWaterMark: BODY_AHEAD_BYTES, onread: { buffer: shared, callback: onRead } },
     });
   }
 
@@ -55,4 +64,17 @@ export class ConnectionPool {
       socket.destroy();
     }
   }
+}
+
+/** Passes bytes on as the stream would; those that nobody takes at once get memory of their own. */
+function onRead(this: Socket, count: number): boolean {
+  const read = shared.subarray(0, count);
+  const waitingBytes = this.readableLength;
+  const isFlowing = this.readableFlowing === true && this.listenerCount("data") > 0;
+  const taken = isFlowing && waitingBytes === 0;
+  const more = this.push(taken ? read : Buffer.from(read));
+  // Never seen: then the next read would change bytes that somebody has still to take.
+  if (taken && this.readableLength > waitingBytes)
+    this.destroy(new Error("bytes were not taken at once"));
+  return more;
 }

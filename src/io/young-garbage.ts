@@ -8,7 +8,7 @@ import { runInNewContext } from "node:vm";
 import { MiB } from "../base/units.ts";
 
 /** Bytes received between two collections. */
-const EVERY_BYTES = 8 * MiB;
+const EVERY_BYTES = 4 * MiB;
 
 type Collect = (options: { readonly type: "minor" }) => void;
 

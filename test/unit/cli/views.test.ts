@@ -16,6 +16,22 @@ import { whyView } from "../../../src/cli/why-view.ts";
 const nowMs = Date.UTC(2026, 0, 2);
 
 describe("statusView()", () => {
+  it("tells what the router has given, or why not", () => {
+    const router = (facts: object): string =>
+      /^ {2}Router +(.*)$/m.exec(statusView({ router: facts }))?.[1] ?? "";
+    const mappings = [
+      { protocol: "TCP", port: 9977, externalPort: 9977 },
+      { protocol: "UDP", port: 9977, externalPort: 9977 },
+    ];
+    const mapped = { state: "mapped", by: "NAT-PMP", mappings };
+    assert.equal(router(mapped), "passes TCP 9977 and UDP 9977 on, by NAT-PMP");
+    const nested = router({ ...mapped, problem: "it is behind another" });
+    assert.match(nested, /by NAT-PMP, but it is behind another$/);
+    assert.equal(router({ state: "failed", reason: "no answer" }), "gave no ports: no answer");
+    assert.equal(router({ state: "asking" }), "is being asked for ports");
+    assert.equal(router({ state: "off" }), "");
+  });
+
   it("shows every part that has news, aligned", () => {
     const text = statusView({
       version: "0.1.0",

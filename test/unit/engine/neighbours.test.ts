@@ -472,3 +472,23 @@ describe("Neighbours", () => {
     assert.equal(net.clock.pendingTimers, 0);
   });
 });
+
+describe("Neighbours.configure()", () => {
+  it("forgets those that are not named any more, but nobody who was found otherwise", () => {
+    const network = new FakeNetwork();
+    const known = (): string[] => network.neighbours.status().map(({ address }) => address);
+    network.neighbours.learn(at(1));
+    network.neighbours.configure([at(2), at(3)]);
+    assert.deepEqual(
+      known(),
+      [at(1), at(2), at(3)].map(({ text }) => text),
+    );
+    network.neighbours.configure([at(3), at(4)]);
+    assert.deepEqual(
+      known(),
+      [at(1), at(3), at(4)].map(({ text }) => text),
+    );
+    network.neighbours.configure([]);
+    assert.deepEqual(known(), [at(1).text]);
+  });
+});

@@ -44,6 +44,22 @@ async function settle(): Promise<void> {
   for (let round = 0; round < 20; round++) await Promise.resolve();
 }
 
+describe("PeerAnswers without room in memory", () => {
+  it("is busy with what it has, and tells what it does not have", async () => {
+    let crowded = true;
+    const { world: it } = world({ crowded: () => crowded });
+    const url = `/~/sha256/${it.add(long)}`;
+    for (const path of [url, `${url}/pieces`, `${url}/swarm`]) {
+      const busy = await it.ask(path);
+      assert.deepEqual([busy.status, busy.headers["retry-after"]], [503, "1"], path);
+    }
+    assert.equal(it.counters.get("peers.refused.busy"), 3);
+    assert.equal((await it.ask(`/~/sha256/${nobody}`)).status, 404);
+    crowded = false;
+    assert.equal((await it.ask(url)).status, 200);
+  });
+});
+
 describe("PeerAnswers, whole files", () => {
   it("gives the whole, and any range of it", async () => {
     const { world: it } = world();

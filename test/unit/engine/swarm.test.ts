@@ -34,6 +34,8 @@ class SilentWorld {
   readonly swarm: Swarm;
   searches: { readonly events: FindEvents; cancelled: boolean }[] = [];
 
+  crowded = false;
+
   constructor() {
     const finder: Finder = {
       known: true,
@@ -48,6 +50,7 @@ class SilentWorld {
     this.swarm = new Swarm({
       ...{ clock: this.clock, counters: this.counters, bans: this.bans, finder },
       ...{ hashes: nodeHashes, random: new SeededRandom(1), log: silentLog },
+      crowded: () => this.crowded,
       ...{ patience: new Patience(), mirror: { fetch: never }, isNear: () => true },
       peers: {
         send: ({ to }) => {
@@ -76,6 +79,13 @@ class SilentWorld {
 }
 
 describe("Swarm", () => {
+  it("is of no use while there is no room for it", () => {
+    const world = new SilentWorld();
+    assert.equal(world.swarm.worthwhile(10_000_000), true);
+    world.crowded = true;
+    assert.equal(world.swarm.worthwhile(10_000_000), false);
+  });
+
   it("lets the mirror wait no longer than for an answer that names nobody", () => {
     const world = new SilentWorld();
     for (const letter of ["a", "b", "c"]) {
