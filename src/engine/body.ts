@@ -33,6 +33,7 @@ export class FileBody implements Body {
   #position: number;
   readonly #buffers: Buffer[] = [];
   #turn = 0;
+  #finished = false;
   #closed = false;
 
   constructor(file: Pick<OpenFile, "read" | "close">, start: number, end: number) {
@@ -43,7 +44,10 @@ export class FileBody implements Body {
 
   async next(): Promise<Buffer | undefined> {
     const left = this.#end - this.#position;
-    if (left <= 0 || this.#closed) return undefined;
+    if (left <= 0 || this.#closed) {
+      this.#finished = left <= 0;
+      return undefined;
+    }
     if (this.#buffers.length <= this.#turn) this.#buffers.push(takeReadBuffer());
     const buffer = this.#buffers[this.#turn] ?? takeReadBuffer();
     this.#turn = 1 - this.#turn;
@@ -60,7 +64,8 @@ export class FileBody implements Body {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const buffer of this.#buffers) giveReadBuffer(buffer);
+    // Of a body that is cut off, bytes may still be on their way.
+    if (this.#finished) for (const buffer of this.#buffers) giveReadBuffer(buffer);
     this.#file.close().catch(() => undefined);
   }
 }

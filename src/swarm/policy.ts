@@ -32,6 +32,8 @@ export interface TransferPolicy {
   readonly ahead: { readonly ms: number; readonly fewest: number; readonly most: number };
   /** The first missing pieces are asked for in order; behind them the rarest first. */
   readonly windowPieces: number;
+  /** Where nobody else wants the file nothing is rare, and what is not in order costs the disk. */
+  readonly loneWindowPieces: number;
   /** Looked at to find a rare one: the rarest of so many is among the rarest of all. */
   readonly sampledPieces: number;
   /** What is assumed of a peer that has sent nothing yet, bytes a second. */
@@ -100,6 +102,7 @@ export const defaultPolicy: TransferPolicy = {
   requestPieces: 8,
   ahead: { ms: 400, fewest: 4, most: 32 },
   windowPieces: 4,
+  loneWindowPieces: 24,
   sampledPieces: 32,
   nearRate: 8 * MiB,
   farRate: 1 * MiB,

@@ -95,7 +95,8 @@ export class Requests {
     const { book, policy, picker } = this.#core;
     if (this.#view.sequential) {
       const any = (piece: number): boolean => this.#thatHave(piece).length > 0;
-      const piece = picker.inOrder(policy.windowPieces, this.#view.limit, any);
+      const window = this.#view.crowd > 1 ? policy.windowPieces : policy.loneWindowPieces;
+      const piece = picker.inOrder(window, this.#view.limit, any);
       if (piece !== undefined) {
         const peer = book.choose(this.#having, nowMs);
         if (peer !== undefined) return this.#begin(peer, piece, nowMs);
