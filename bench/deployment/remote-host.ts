@@ -61,6 +61,8 @@ cd / && rm -rf -- ${quoted([directory])}`;
     const facts = await this.#shell.must(
       `umask 022
 directory=$(mktemp -d "\${TMPDIR:-/tmp}/apt-p2p-lab-XXXXXX") && chmod 755 "$directory" || exit 1
+# Killed programs leave their temporary files: there they go with all the rest.
+mkdir -m 1777 "$directory/tmp"
 setsid sh -c 'sleep ${leaseHours * 3600}; kill -9 "$(cat "$0/daemon.pid")"; rm -rf "$0"' "$directory" \\
   </dev/null >/dev/null 2>&1 &
 echo $! >"$directory/lease.pid"
@@ -83,7 +85,8 @@ printf '%s\\n' "$directory" "$(id -un)" "$(dpkg --print-architecture)"`,
     const daemon = ["./node", ...nodeFlags, "./main.js", "daemon", "--config", this.#config];
     await this.#shell.must(`cd ${quoted([this.#path])} || exit 1
 ${alive}
-env LC_ALL=C ${environment.join(" ")} setsid ${quoted(daemon)} </dev/null >>daemon.log 2>&1 &
+env LC_ALL=C TMPDIR="$PWD/tmp" ${environment.join(" ")} \\
+  setsid ${quoted(daemon)} </dev/null >>daemon.log 2>&1 &
 echo $! >daemon.pid
 tries=0
 until ${quoted(this.#command(["status", "--json"]))} 2>/dev/null | tr -d ' \\n' | \\
@@ -119,7 +122,8 @@ rm -f daemon.pid`);
     const proxy = `Acquire::http::Proxy=${way === "daemon" ? this.#plan.proxy : "DIRECT"}`;
     const words = ["apt-get", "-q", "-y", "-o", proxy, ...args];
     const config = join(this.#path, "root/apt.conf");
-    return this.#timed(quoted(["env", "LC_ALL=C", `APT_CONFIG=${config}`, ...words]));
+    const environment = ["LC_ALL=C", `TMPDIR=${join(this.#path, "tmp")}`, `APT_CONFIG=${config}`];
+    return this.#timed(quoted(["env", ...environment, ...words]));
   }
 
   async packages(): Promise<ReadonlySet<string>> {
