@@ -4,7 +4,7 @@ import { pieceEnd, pieceStart, type Shape } from "../swarm/shape.ts";
 import type { Failure, PieceRequest } from "../swarm/types.ts";
 import { parseContentRange } from "./conditional.ts";
 import { PieceIntake } from "./piece-intake.ts";
-import { discardBody, type PieceWork } from "./peer-requests.ts";
+import { discardBody, readPieces, type PieceWork } from "./peer-requests.ts";
 import type { Mirror } from "./ports.ts";
 
 /** What ended it early; undefined: all pieces came. Rejects with AptP2pError UPSTREAM, CLOSED. */
@@ -33,20 +33,5 @@ export async function askMirrorForPieces(
     discardBody(response);
     return { kind: "wrong", what: "the mirror does not give ranges" };
   }
-  const intake = new PieceIntake(hashes, shape, request);
-  try {
-    for await (const chunk of response.body) {
-      // All is here; the end is still waited for, since it gives the connection back.
-      if (intake.full) break;
-      if (signal.aborted) return undefined;
-      events.received(chunk.length);
-      for (const whole of intake.take(chunk)) {
-        events.whole(whole);
-        await events.room();
-      }
-    }
-  } finally {
-    intake.close();
-  }
-  return intake.full ? undefined : { kind: "broken" };
+  return readPieces(response.body, new PieceIntake(hashes, shape, request), { events, signal });
 }

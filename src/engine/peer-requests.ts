@@ -72,12 +72,21 @@ export async function askForPieces(
     return failure;
   }
   const intake = new PieceIntake(hashes, shape, request);
-  let left = end - start;
+  return readPieces(response.body, intake, { events, signal });
+}
+
+/** A body to its end, which gives the connection back; see `askForPieces`. */
+export async function readPieces(
+  body: AsyncIterable<Buffer>,
+  intake: PieceIntake,
+  { events, signal }: PieceWork,
+): Promise<Failure | undefined> {
   try {
-    for await (const chunk of response.body) {
+    for await (const chunk of body) {
       if (signal.aborted) return undefined;
-      left -= chunk.length;
-      if (left < 0) return { kind: "wrong", what: "more bytes than asked for" };
+      if (chunk.length > intake.leftBytes) {
+        return { kind: "wrong", what: "more bytes than asked for" };
+      }
       events.received(chunk.length);
       for (const whole of intake.take(chunk)) {
         events.whole(whole);

@@ -3,7 +3,7 @@
  * be small ones in memory that is used again, which costs far less than large ones to be kept.
  */
 import type { Hashes } from "../base/ports.ts";
-import { pieceLength, type Shape } from "../swarm/shape.ts";
+import { pieceEnd, pieceLength, pieceStart, type Shape } from "../swarm/shape.ts";
 import type { PieceRequest } from "../swarm/types.ts";
 import { givePieceBuffer, takePieceBuffer } from "./piece-buffers.ts";
 
@@ -28,6 +28,13 @@ export class PieceIntake {
     this.#shape = shape;
     this.#piece = piece;
     this.#end = piece + count;
+  }
+
+  /** So many bytes are missing. */
+  get leftBytes(): number {
+    if (this.full) return 0;
+    const here = pieceStart(this.#piece) + this.#filledBytes;
+    return pieceEnd(this.#shape, this.#end - 1) - here;
   }
 
   /** All pieces of the request are here. */

@@ -107,6 +107,8 @@ export class Swarm {
         const good = peers.filter(({ endpoint }) => usable(endpoint.text) !== "never");
         for (const peer of good) later.set(peer.endpoint.text, peer);
         addFree();
+        const deferred = good.filter(({ endpoint }) => later.has(endpoint.text)).length;
+        if (deferred > 0) counters.add("swarm.peers.deferred", deferred);
       },
       list: (teller, group, list) => {
         if (usable(teller) === "now") session.tellList(teller, group, list);
@@ -134,7 +136,7 @@ export class Swarm {
 
   /** Whether a peer is asked for this file: not who is banned, later who is on probation. */
   #usable({ sha256, sizeBytes, mirror }: SwarmPlan): (peer: string) => "now" | "later" | "never" {
-    const { bans, counters } = this.#parts;
+    const { bans } = this.#parts;
     const doubtful = mirror === undefined ? this.#doubtful.get(sha256) : undefined;
     return (peer) => {
       const address = parseEndpoint(peer)?.address;
@@ -142,9 +144,7 @@ export class Swarm {
       if (doubtful?.has(peer) === true) return "never";
       // A short file is proven before its first byte leaves.
       if (sizeBytes <= limits.pieceBytes) return "now";
-      if (this.#probation.admits(address, sha256)) return "now";
-      counters.add("swarm.peers.deferred");
-      return "later";
+      return this.#probation.admits(address, sha256) ? "now" : "later";
     };
   }
 

@@ -71,8 +71,7 @@ const restarts: readonly Scenario[] = [
         await world.daemon.signal("SIGTERM");
         await world.startDaemon();
       });
-      // What was in the sockets comes again.
-      boundedBytes(world, 1.25);
+      boundedBytes(world, 1.15);
     },
     differs: afterRestart,
   },
