@@ -394,6 +394,7 @@ export class Downloads {
       const again = !this.#givenUp.delete(wanted) && !this.#closed;
       if (outcome.kind === "mismatch" && again) this.#refetch(key, wanted);
     } catch (thrown) {
+      over();
       this.#components.log.error("store.failed", { name: wanted.name, error: errorText(thrown) });
     } finally {
       forget();
