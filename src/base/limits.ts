@@ -249,6 +249,9 @@ export const limits = {
   askersPerFile: 64,
   askerMs: 10 * minute,
 
+  /** Files of which it is remembered what crowds have got; a bit for each piece, at most 64 KiB. */
+  sownFiles: 64,
+
   /** Peers and files of which it is counted what they took; some 100 bytes each. */
   uploadPeers: 512,
   uploadFiles: 1024,

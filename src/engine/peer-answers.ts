@@ -73,8 +73,8 @@ export class PeerAnswers {
     const ask = { who: { address, near: isNear(address) }, request, signal };
     const outcome = await this.#outcome(ask);
     const { what } = outcome;
-    const refused = "status" in outcome ? what === "bad" : what !== "missing";
-    counters.add(`peers.${refused ? "refused" : "answered"}.${what}`);
+    const answered = "status" in outcome ? what !== "bad" && what !== "sown" : what === "missing";
+    counters.add(`peers.${answered ? "answered" : "refused"}.${what}`);
     return this.#answerOf(outcome, request.method === "HEAD");
   }
 
@@ -195,6 +195,7 @@ export class PeerAnswers {
       fetching: share?.fetching,
       hearsay: share?.hearsay,
       ticket: share?.ticket,
+      sown: file === undefined ? undefined : this.#files.sowings.sown(sha256),
       peers,
     };
   }

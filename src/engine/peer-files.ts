@@ -15,6 +15,7 @@ import { select } from "./conditional.ts";
 import type { Ask, Outcome, PeerAnswersParts, SharedDownload } from "./peer-types.ts";
 import { UploadBody } from "./upload-body.ts";
 import type { Uploads } from "./peer-uploads.ts";
+import { Sowings } from "./sowings.ts";
 
 type Readable = ConstructorParameters<typeof FileBody>[0];
 
@@ -33,17 +34,21 @@ interface Upload {
   /** undefined: it is gone. */
   readonly open: () => Promise<Readable | undefined>;
   readonly what: "whole" | "unfinished";
+  /** Called in the end: so many bytes have gone. */
+  readonly sent?: ((bytes: number) => void) | undefined;
 }
 
 export class PeerFiles {
   readonly #parts: PeerAnswersParts;
   readonly #uploads: Uploads;
+  readonly sowings: Sowings;
   readonly #lists = new BoundedMap<Sha256, Uint8Array>(limits.pieceLists);
   readonly #computing = new Set<Sha256>();
 
   constructor(parts: PeerAnswersParts, uploads: Uploads) {
     this.#parts = parts;
     this.#uploads = uploads;
+    this.sowings = new Sowings(parts.clock);
   }
 
   async whole(ask: Ask, file: StoredFile): Promise<Outcome> {
@@ -57,11 +62,17 @@ export class PeerFiles {
       selected.kind === "whole"
         ? { status: 200, start: 0, end: sizeBytes }
         : { status: 206, start: selected.start, end: selected.end };
+    // It would be the first to get this; a HEAD gets nothing.
+    const first = ask.request.headers["apt-p2p-unsown"] === "1" && ask.request.method !== "HEAD";
+    const sent = first ? this.sowings.sow(file, part) : undefined;
+    const sown = this.sowings.header(sha256);
+    if (first && sent === undefined) return { what: "sown", status: 409, headers: sown };
     const claims = this.#claims(file, part);
     return this.#upload(ask, {
-      ...{ sha256, sizeBytes, part, what: "whole" },
+      ...{ sha256, sizeBytes, part, what: "whole", sent },
       headers: {
         ...(claims !== undefined && { "apt-p2p-pieces": claims }),
+        ...sown,
         ...(scope === "local" && { "apt-p2p-scope": "local" }),
       },
       open: () => this.#openWhole(sha256),
@@ -106,6 +117,17 @@ export class PeerFiles {
   }
 
   async #upload(ask: Ask, upload: Upload): Promise<Outcome> {
+    let begun = false;
+    try {
+      const outcome = await this.#begin(ask, upload);
+      begun = "body" in outcome;
+      return outcome;
+    } finally {
+      if (!begun) upload.sent?.(0);
+    }
+  }
+
+  async #begin(ask: Ask, upload: Upload): Promise<Outcome> {
     const { part, sizeBytes, sha256, what } = upload;
     const { start, end } = part;
     const headers: Record<string, string> = {
@@ -127,16 +149,21 @@ export class PeerFiles {
     }
     if (opened === undefined) return { what: "missing" };
     this.#uploads.begin(sha256);
+    let sentBytes = 0;
     const body = new UploadBody(new FileBody(opened, start, end), {
       ...{ clock, slot },
       cut: () => {
         this.#parts.counters.add("peers.stalled");
         ask.request.cut();
       },
-      onBytes: (bytes) => this.#uploads.add(sha256, ask.who, bytes),
+      onBytes: (bytes) => {
+        sentBytes += bytes;
+        this.#uploads.add(sha256, ask.who, bytes);
+      },
       onEnd: () => {
         ask.signal.removeEventListener("abort", left);
         this.#uploads.end(sha256);
+        upload.sent?.(sentBytes);
       },
     });
     const left = (): void => body.leave();

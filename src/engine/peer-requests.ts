@@ -56,15 +56,26 @@ export async function askForPieces(
   const end = pieceEnd(shape, request.piece + request.count - 1);
   const response = await send(
     peers,
-    { ...what, path: "", headers: { range: `bytes=${start}-${end - 1}` } },
+    {
+      ...{ ...what, path: "" },
+      headers: {
+        range: `bytes=${start}-${end - 1}`,
+        ...(request.unsown === true && { "apt-p2p-unsown": "1" }),
+      },
+    },
     signal,
   );
   const { headers } = response;
-  const failure = failureOf(response) ?? wrongPart(response, { start, end, shape });
+  const sown = parseHave(headers["apt-p2p-sown"], shape.pieces);
+  const refused = request.unsown === true && response.status === 409;
+  const failure: Failure | undefined = refused
+    ? { kind: "sown", sown }
+    : (failureOf(response) ?? wrongPart(response, { start, end, shape }));
   const offer = {
     load: parseLoad(headers["apt-p2p-load"]),
     claims: parsePieceHashes(headers["apt-p2p-pieces"], request.count),
     have: parseHave(headers["apt-p2p-have"], shape.pieces),
+    sown,
     local: headers["apt-p2p-scope"] === "local",
   };
   if (failure !== undefined || events.offered(offer) === "stop") {

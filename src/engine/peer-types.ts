@@ -90,7 +90,8 @@ export interface Ask {
 export type Outcome =
   | { readonly what: "missing" | "busy" | "spent" | "forbidden" | "method" }
   | {
-      readonly what: "whole" | "unfinished" | "pieces" | "swarm" | "filter" | "have" | "bad";
+      readonly what:
+        "whole" | "unfinished" | "sown" | "pieces" | "swarm" | "filter" | "have" | "bad";
       readonly status: number;
       readonly headers?: Readonly<Record<string, string>>;
       readonly body?: Body | Uint8Array;

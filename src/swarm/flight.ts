@@ -6,6 +6,7 @@ export class Flight implements PieceRequest {
   readonly source: string;
   readonly piece: number;
   readonly count: number;
+  readonly unsown: boolean;
   readonly startedMs: number;
   readonly #shape: Shape;
   /** Bytes of it that have come. */
@@ -19,6 +20,7 @@ export class Flight implements PieceRequest {
     this.source = request.source;
     this.piece = request.piece;
     this.count = request.count;
+    this.unsown = request.unsown === true;
     this.#shape = shape;
     this.startedMs = nowMs;
     this.lastMs = nowMs;

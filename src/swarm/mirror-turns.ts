@@ -68,78 +68,8 @@ export class MirrorTurns {
   }
 }
 
-/** How often it is looked who else is there. */
-const renewMs = 500;
-
-/**
- * The same for seeds: what no other member has, each asks of them only for its own share, as long as
- * there is something else to do. So a seed sends each piece about once, and members give it to each
- * other. Who gets nothing for a while takes the share of one more, and so on.
- */
-export class SeedTurns {
-  readonly #own: number;
-  /** How many others come before us with each piece, as far as it was computed; see `#rankOf`. */
-  readonly #rank: Uint8Array;
-  /** Of which look at the others each number is. */
-  readonly #rankLook: Uint16Array;
-  #look = 0;
-  #tickets: readonly number[] = [];
-  #renewedMs = -Infinity;
-  #exhausted = false;
-
-  constructor(own: number, pieces: number) {
-    this.#own = own;
-    this.#rank = new Uint8Array(pieces);
-    this.#rankLook = new Uint16Array(pieces);
-  }
-
-  /** Looks who is there, if that is due. */
-  renew(
-    nowMs: number,
-    look: () => { readonly tickets: readonly number[]; readonly unseen: number },
-  ): void {
-    if (nowMs - this.#renewedMs < renewMs) return;
-    this.#renewedMs = nowMs;
-    const { tickets, unseen } = look();
-    this.#exhausted = unseen === 0;
-    if (this.#look > 0 && tickets.length === this.#tickets.length) return;
-    this.#tickets = tickets;
-    this.#look++;
-    if (this.#look <= mostLooks) return;
-    this.#look = 1;
-    this.#rankLook.fill(0);
-  }
-
-  /** No piece is left that no member has. */
-  get exhausted(): boolean {
-    return this.#exhausted;
-  }
-
-  /** `idleMs`: for how long nothing has come. */
-  mine(piece: number, idleMs: number): boolean {
-    const patience = idleMs < idleStepMs ? 0 : 2 ** Math.floor(idleMs / idleStepMs);
-    return this.#rankOf(piece) <= patience;
-  }
-
-  /** Most pieces are never asked about between two looks: it is computed when it is needed. */
-  #rankOf(piece: number): number {
-    if (this.#rankLook[piece] === this.#look) return this.#rank[piece] ?? 0;
-    const salt = Math.imul(piece + 1, 0x9e3779b1);
-    const own = mixed(this.#own ^ salt);
-    let rank = 0;
-    for (const ticket of this.#tickets) if (mixed(ticket ^ salt) < own) rank++;
-    this.#rankLook[piece] = this.#look;
-    this.#rank[piece] = rank = Math.min(255, rank);
-    return rank;
-  }
-}
-
-/** As many looks can be told from each other. */
-const mostLooks = 0xffff;
-const idleStepMs = 500;
-
 /** Every bit of the result depends on every bit of the number (the finalizer of MurmurHash3). */
-function mixed(number: number): number {
+export function mixed(number: number): number {
   let h = number;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);

@@ -6,13 +6,15 @@
  * - The size of a crowd is what answered for this file over HTTP. A far member counts only once it
  *   has given us something: nobody is talked out of the mirror by names.
  */
+import type { Counters } from "../base/counters.ts";
 import { scopeOf, subnetOf, type Endpoint } from "../base/endpoint.ts";
 import type { Random } from "../base/ports.ts";
 import type { Flight } from "./flight.ts";
+import { Lots } from "./lots.ts";
 import { OpenPeers } from "./open-peers.ts";
 import { Peer } from "./peer.ts";
 import type { Picker } from "./picker.ts";
-import type { PieceMap } from "./piece-map.ts";
+import { PieceMap } from "./piece-map.ts";
 import type { TransferPolicy } from "./policy.ts";
 import { Questions } from "./questions.ts";
 import type { Load, PeerInfo, PeerState, PieceRequest } from "./types.ts";
@@ -25,6 +27,7 @@ const askedForList = 3;
 const newsMs = 3000;
 
 interface BookParts {
+  readonly counters: Counters;
   readonly random: Random;
   readonly policy: TransferPolicy;
   readonly picker: Picker;
@@ -54,8 +57,11 @@ export class PeerBook {
   #live: Peer[] = [];
   readonly #open: OpenPeers;
   readonly #questions: Questions;
+  readonly #lots: Lots;
   /** Somebody had given something before it was dropped. */
   #proven = false;
+  /** undefined: it must be put together again. */
+  #sown: PieceMap | undefined;
   readonly #counts: BookCounts = {
     ...{ atMs: -Infinity, seeds: 0, members: 0, unlisted: 0, rateMs: -Infinity, rate: undefined },
   };
@@ -63,6 +69,7 @@ export class PeerBook {
   constructor(parts: BookParts) {
     this.#parts = parts;
     this.#open = new OpenPeers(parts.policy, parts.picker);
+    this.#lots = new Lots(parts.random);
     this.#questions = new Questions(parts.policy, parts.picker.pieces);
   }
 
@@ -83,7 +90,7 @@ export class PeerBook {
       this.#setHave(known, "whole");
       return true;
     }
-    if (this.#full) return false;
+    if (this.#full && !this.#displaces(info)) return false;
     const peer = new Peer(info);
     // A neighbour that said that it is downloading has answered for the file.
     if (info.via === "neighbour" && info.state === "unknown") peer.answeredMs = nowMs;
@@ -94,24 +101,44 @@ export class PeerBook {
     return true;
   }
 
+  /**
+   * In a crowd that is larger than what one remembers, those that are there first would be known to all
+   * and those that come later to nobody, who then had to be given everything and could give nothing. So
+   * lots decide, of those that have not been asked for anything. What others only name has none.
+   */
+  #displaces({ group, via }: PeerInfo): boolean {
+    if (via === "exchange") return false;
+    const loser = this.#lots.loserTo(group, this.#live);
+    if (loser === undefined) return false;
+    this.#parts.counters.add("swarm.peers.displaced");
+    this.#remove(loser);
+    this.#peers.delete(loser.key);
+    return true;
+  }
+
   get #full(): boolean {
     return this.#peers.size >= this.#parts.policy.knownPeers;
   }
 
   drop(peer: Peer): void {
-    peer.dropped = true;
     if (peer.keptPieces > 0) this.#proven = true;
+    this.#remove(peer);
+    const teller = peer.info.teller === undefined ? undefined : this.get(peer.info.teller);
+    if (teller !== undefined && peer.keptPieces === 0) teller.namedPeers = Infinity;
+  }
+
+  #remove(peer: Peer): void {
+    peer.dropped = true;
+    this.toldSown(peer, undefined);
     this.#setHave(peer, undefined);
     this.#live = this.#live.filter((each) => each !== peer);
     this.#happened(peer);
-    const teller = peer.info.teller === undefined ? undefined : this.get(peer.info.teller);
-    if (teller !== undefined && peer.keptPieces === 0) teller.namedPeers = Infinity;
   }
 
   /** It has answered the question for its state. */
   answered(
     peer: Peer,
-    { have, fetching, hearsay, ticket }: PeerState,
+    { have, fetching, hearsay, ticket, sown }: PeerState,
     { load, nowMs }: { readonly load: Load | undefined; readonly nowMs: number },
   ): void {
     peer.asking = false;
@@ -124,6 +151,7 @@ export class PeerBook {
     peer.fetching = fetching;
     peer.hearsay = hearsay;
     peer.ticket = ticket;
+    if (have.whole) this.toldSown(peer, sown);
     peer.stateMs = nowMs;
     peer.failures = 0;
     if (!peer.dropped) this.#setHave(peer, have.whole ? "whole" : have);
@@ -135,15 +163,18 @@ export class PeerBook {
     {
       load,
       have,
+      sown,
       nowMs,
     }: {
       readonly load: Load | undefined;
       readonly have: PieceMap | undefined;
+      readonly sown: PieceMap | undefined;
       readonly nowMs: number;
     },
   ): void {
     peer.load = load ?? peer.load;
     this.#spoke(peer, nowMs);
+    if (sown !== undefined) this.toldSown(peer, sown);
     if (have === undefined || peer.dropped || have.pieces !== this.#parts.picker.pieces) return;
     this.#setHave(peer, have.whole ? "whole" : have);
   }
@@ -164,6 +195,22 @@ export class PeerBook {
     for (let index = 0; index < count; index++) have.remove(piece + index);
     this.#setHave(peer, have);
     return true;
+  }
+
+  /** A seed has said what it has given. */
+  toldSown(peer: Peer, sown: PieceMap | undefined): void {
+    if (sown !== undefined && sown.pieces !== this.#parts.picker.pieces) return;
+    peer.sown = sown;
+    this.#sown = undefined;
+  }
+
+  /** What all seeds have given, as far as is known. Not to be kept. */
+  get sown(): PieceMap {
+    this.#sown ??= PieceMap.union(
+      this.#parts.picker.pieces,
+      this.#live.flatMap(({ sown }) => sown ?? []),
+    );
+    return this.#sown;
   }
 
   exchange(teller: Peer, endpoints: readonly Endpoint[], nowMs: number): void {
@@ -194,7 +241,7 @@ export class PeerBook {
   kept(peer: Peer, bytes: number): void {
     peer.keptPieces++;
     peer.keptBytes += bytes;
-    peer.failures = 0;
+    [peer.failures, peer.refusals] = [0, 0];
     if (peer.keptPieces === 1) this.#happened(peer);
   }
 

@@ -3,7 +3,11 @@ import type { Deliveries } from "./blame.ts";
 import type { Core } from "./core.ts";
 import type { Flights } from "./flights.ts";
 import type { Peer } from "./peer.ts";
+import type { PieceMap } from "./piece-map.ts";
 import type { Failure } from "./types.ts";
+
+/** After so many in a row a peer rests: others are always sooner, or it does not mean what it says. */
+const mostRefusals = 3;
 
 export class PeerCare {
   readonly #core: Core;
@@ -31,6 +35,14 @@ export class PeerCare {
     if (failure.kind === "wrong") this.drop(peer, "wrong");
     else if (peer.failures > (never ? 1 : 2)) this.drop(peer, "broken");
     else this.rest(peer, this.#core.policy.restMs * peer.failures);
+  }
+
+  /** It had given before what was asked of it: something else of it will do, at once if it said what. */
+  refused(peer: Peer, sown: PieceMap | undefined): void {
+    const { counters, book } = this.#core;
+    counters.add("swarm.requests.sown");
+    if (sown !== undefined) book.toldSown(peer, sown);
+    if (sown === undefined || ++peer.refusals > mostRefusals) this.rest(peer, undefined);
   }
 
   /** It is not asked for pieces for about so long. */

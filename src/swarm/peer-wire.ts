@@ -21,6 +21,8 @@ export const wireBounds = {
   headerPieces: 8,
   /** Files of more pieces tell in `/swarm` alone which they have: 1,024 are 171 characters. */
   headerHavePieces: 1024,
+  /** Files of more pieces tell there alone what was given of them: 8,192 are 1,366 characters, 4 GiB. */
+  headerSownPieces: 8192,
   /** How long a question for news may be held back. */
   waitMs: 10_000,
 } as const;
@@ -65,12 +67,13 @@ export function parseHave(text: string | undefined, pieces: number): PieceMap | 
 
 /** At most `wireBounds.swarmBytes`, for files of up to 128 GiB. */
 export function encodeSwarm(state: PeerState): Uint8Array {
-  const { sizeBytes, have, fetching, hearsay, ticket, peers } = state;
+  const { sizeBytes, have, fetching, hearsay, ticket, sown, peers } = state;
   const dict = new Map<string, BencodeValue>([["s", sizeBytes]]);
   if (ticket !== undefined) dict.set("r", ticket);
   if (!have.whole) dict.set("b", have.bytes);
   if (fetching !== undefined && fetching.count > 0) dict.set("f", fetching.bytes);
   if (hearsay !== undefined && hearsay.count > 0) dict.set("g", hearsay.bytes);
+  if (sown !== undefined && sown.count > 0) dict.set("w", sown.bytes);
   if (peers.length > 0) {
     dict.set("p", peers.slice(0, wireBounds.swarmPeers).map(compactEndpoint));
   }
@@ -86,12 +89,14 @@ export function parseSwarm(bytes: Uint8Array): PeerState | undefined {
   const { pieces } = shapeOf(sizeBytes);
   // Nobody makes us allocate for a size that its own bitfield could not describe.
   if (pieces > wireBounds.swarmBytes * 8) return undefined;
-  const [have, fetching, hearsay] = ["b", "f", "g"].map((key) => mapAt(dict, key, pieces));
+  const maps = ["b", "f", "g", "w"].map((key) => mapAt(dict, key, pieces));
+  const [have, fetching, hearsay, sown] = maps;
   const ticket = dict.get("r");
   const peers = endpointsIn(dict.get("p"));
-  if (have === "bad" || fetching === "bad" || hearsay === "bad") return undefined;
+  if (have === "bad" || fetching === "bad" || hearsay === "bad" || sown === "bad") return undefined;
   if (peers === undefined || !(ticket === undefined || isTicket(ticket))) return undefined;
-  return { sizeBytes, have: have ?? PieceMap.full(pieces), fetching, hearsay, ticket, peers };
+  const all = have ?? PieceMap.full(pieces);
+  return { sizeBytes, have: all, fetching, hearsay, ticket, sown, peers };
 }
 
 /** Hashes one after another → digits; undefined: not so many. */

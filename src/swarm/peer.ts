@@ -18,6 +18,10 @@ export class Peer {
   /** What it has heard of others who do. */
   hearsay: PieceMap | undefined;
   ticket: number | undefined;
+  /** What it has given, being a seed. */
+  sown: PieceMap | undefined;
+  /** Times in a row that it had given before what was asked of it. */
+  refusals = 0;
   load: Load | undefined;
   /** Of a question and its answer. */
   rttMs = 0;
@@ -45,6 +49,8 @@ export class Peer {
   saidWhole = false;
   keptBytes = 0;
   keptPieces = 0;
+  /** It has been asked for pieces. */
+  used = false;
 
   constructor(info: PeerInfo) {
     this.info = info;
@@ -98,6 +104,7 @@ export class Peer {
   }
 
   began(flight: Flight): void {
+    this.used = true;
     this.flights.push(flight);
   }
 

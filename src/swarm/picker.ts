@@ -7,9 +7,6 @@
 import type { Random } from "../base/ports.ts";
 import { isInWord, PieceMap, someInWord, wordOf } from "./piece-map.ts";
 
-/** Pieces that a peer has, but is not to be asked for, cost no more than this; see `Wanted.gives`. */
-const mostSteps = 512;
-
 /** Pieces that became free again are told one by one up to so many. */
 const mostFreed = 32;
 
@@ -23,8 +20,10 @@ export interface Wanted {
   readonly limit: number;
   /** What the peer has. */
   readonly have: PieceMap | "whole";
-  /** Whether it is to be asked for a piece that it has; undefined: for any. */
-  readonly gives?: ((piece: number) => boolean) | undefined;
+  /** Only what no unfinished peer has, and not these. */
+  readonly unseenBut?: PieceMap | undefined;
+  /** Not this piece. */
+  readonly except?: number | undefined;
 }
 
 export class Picker {
@@ -48,7 +47,6 @@ export class Picker {
       best: undefined as number | undefined,
       fewest: Infinity,
       seen: 0,
-      steps: 0,
       ties: 0,
       luck: 1,
     },
@@ -138,28 +136,28 @@ export class Picker {
   rarest(random: Random, wanted: Wanted): number | undefined {
     const free = this.#free.words;
     const theirs = wanted.have === "whole" ? undefined : wanted.have.words;
+    const but = wanted.unseenBut?.words;
     const search = this.#search;
     search.start = Math.floor(random.next() * this.pieces);
-    [search.best, search.fewest, search.seen, search.steps] = [undefined, Infinity, 0, 0];
+    [search.best, search.fewest, search.seen] = [undefined, Infinity, 0];
     let at = search.start >>> 5;
     for (let turn = 0; turn < free.length; turn++, at++) {
       if (at === free.length) at = 0;
-      const word = (free[at] ?? 0) & (theirs === undefined ? -1 : (theirs[at] ?? 0));
+      let word = (free[at] ?? 0) & (theirs === undefined ? -1 : (theirs[at] ?? 0));
+      if (but !== undefined) word &= ~((but[at] ?? 0) | (this.#seen.words[at] ?? 0));
       if (word !== 0 && this.#lookInto(word, at, wanted)) break;
     }
     return search.best;
   }
 
   /** Whether enough has been seen. */
-  #lookInto(word: number, at: number, { sample, limit, gives }: Wanted): boolean {
+  #lookInto(word: number, at: number, { sample, limit, except }: Wanted): boolean {
     const search = this.#search;
     for (let step = 0; step < 32; step++) {
       // Within each word in another order each time: not everybody shall begin with the same piece.
       const place = (search.start ^ step) & 31;
       const piece = at * 32 + place;
-      if (!isInWord(word, place) || piece >= limit) continue;
-      if (++search.steps > mostSteps) return true;
-      if (gives?.(piece) === false) continue;
+      if (!isInWord(word, place) || piece >= limit || piece === except) continue;
       const copies = this.copies(piece);
       if (copies < search.fewest) [search.best, search.fewest, search.ties] = [piece, copies, 1];
       else if (copies === search.fewest) {
@@ -185,6 +183,15 @@ export class Picker {
       }
     }
     return found;
+  }
+
+  /** Whether there are free pieces that no unfinished peer has, beside these. */
+  hasUnseen(but: PieceMap): boolean {
+    const [free, seen] = [this.#free.words, this.#seen.words];
+    for (let at = this.next >>> 5; at < free.length; at++) {
+      if (((free[at] ?? 0) & ~((seen[at] ?? 0) | (but.words[at] ?? 0))) !== 0) return true;
+    }
+    return false;
   }
 
   #recount(first: number, was: number, is: number): void {

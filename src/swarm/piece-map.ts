@@ -22,6 +22,17 @@ export class PieceMap {
     return map;
   }
 
+  /** What is in one of these maps at least, all of so many pieces; one alone is given back itself. */
+  static union(pieces: number, maps: readonly PieceMap[]): PieceMap {
+    const [first] = maps;
+    if (first !== undefined && maps.length === 1) return first;
+    const union = new PieceMap(pieces);
+    for (const map of maps) {
+      for (let piece = map.first(0); piece < pieces; piece = map.first(piece + 1)) union.add(piece);
+    }
+    return union;
+  }
+
   /** undefined: of another length, or with bits beyond the last piece. The bytes are copied. */
   static parse(bytes: Uint8Array, pieces: number): PieceMap | undefined {
     if (bytes.length !== Math.ceil(pieces / 8)) return undefined;

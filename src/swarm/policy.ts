@@ -7,11 +7,6 @@ import { KiB, MiB, minute, second } from "../base/units.ts";
 export interface TransferPolicy {
   /** Peers remembered of one file: more than anybody can use, and few enough to look through. */
   readonly knownPeers: number;
-  /**
-   * Peers that are asked for their state: all. Whose number is not known is not counted where pieces
-   * are shared out (see mirror-turns.ts), and what only such peers have is fetched from seeds again.
-   */
-  readonly askedPeers: number;
   /** Peers whose state is being asked at the same time. */
   readonly askedAtOnce: number;
   /** Unfinished peers of which news are awaited. More tell nothing new, and each costs requests. */
@@ -91,7 +86,6 @@ export interface TransferPolicy {
 
 export const defaultPolicy: TransferPolicy = {
   knownPeers: 200,
-  askedPeers: 200,
   askedAtOnce: 16,
   watchedPeers: 12,
   watchPauseMs: second / 2,

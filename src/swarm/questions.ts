@@ -31,7 +31,6 @@ export class Questions {
   #earliestMs = -Infinity;
   /** More would be asked if fewer were being asked. */
   #full = false;
-  #asked = 0;
   /** Between two questions to one member. */
   #pauseMs: number;
 
@@ -88,9 +87,7 @@ export class Questions {
 
   #stranger(peer: Peer, room: Room, chosen: Peer[]): void {
     if (room.strangers-- <= 0) this.#full = true;
-    else if (peer.askedAtMs !== undefined || this.#asked++ < this.#policy.askedPeers) {
-      chosen.push(peer);
-    }
+    else chosen.push(peer);
   }
 
   #isDue({ askedAtMs = -Infinity }: Peer, pauseMs: number, nowMs: number): boolean {

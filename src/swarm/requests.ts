@@ -4,8 +4,8 @@
  */
 import type { Core } from "./core.ts";
 import type { Flights } from "./flights.ts";
-import { SeedTurns } from "./mirror-turns.ts";
 import type { Peer } from "./peer.ts";
+import { PieceMap } from "./piece-map.ts";
 import { pieceAt, pieceLength } from "./shape.ts";
 
 /** Without anything for so long a member asks seeds also for what others have. */
@@ -26,9 +26,12 @@ export interface RequestsView {
 export class Requests {
   readonly #core: Core;
   readonly #flights: Flights;
-  readonly #shares: SeedTurns;
-  /** Seeds are few beside the crowd: each piece is asked of them by one member. */
+  /** Seeds are few beside the crowd: of them only what nobody has got is asked for; see sowing.ts. */
   #sharing = false;
+  /** What seeds have given, as far as is known. */
+  #sown: PieceMap;
+  /** There is nothing left that nobody has got, or nothing else has come for a while. */
+  #seedsFree = false;
   /** Any peer may be asked for anything that it has. */
   #plain = true;
   #view: RequestsView;
@@ -37,10 +40,10 @@ export class Requests {
   /** Those of them that have the piece in question. */
   readonly #having: Peer[] = [];
 
-  constructor(core: Core, flights: Flights, ticket: number) {
+  constructor(core: Core, flights: Flights) {
     this.#core = core;
     this.#flights = flights;
-    this.#shares = new SeedTurns(ticket, core.shape.pieces);
+    this.#sown = new PieceMap(core.shape.pieces);
     this.#view = { sequential: false, limit: 0, position: 0, crowd: 1, idleMs: 0 };
   }
 
@@ -51,7 +54,10 @@ export class Requests {
     this.#view = view;
     this.#sharing = view.crowd > policy.crowd && 4 * book.seeds(nowMs) < view.crowd;
     this.#plain = !this.#sharing && !mirror.streaming;
-    if (this.#sharing) this.#renewShares(nowMs);
+    if (this.#sharing) {
+      this.#sown = book.sown;
+      this.#seedsFree = view.idleMs >= seedIdleMs || !picker.hasUnseen(this.#sown);
+    }
     let room = picker.freeCount > 0 ? this.#budget(nowMs) - this.#flights.pieceCount : 0;
     if (room > 0) this.#ready = book.ready(nowMs);
     while (room > 0 && this.#ready.length > 0 && picker.freeCount > 0) {
@@ -70,24 +76,20 @@ export class Requests {
     return Math.min(most, Math.max(fewest, Math.ceil(bytes / this.#flights.pieceBytes)));
   }
 
-  #renewShares(nowMs: number): void {
-    const { book, picker, shape } = this.#core;
-    this.#shares.renew(nowMs, () => ({
-      tickets: book.tickets(nowMs),
-      unseen: picker.unseen(1, shape.pieces).length,
-    }));
-  }
-
   /** Whether a peer is to be asked for a piece that it has. */
   #gives(peer: Peer, piece: number): boolean {
-    const { picker, mirror } = this.#core;
-    // What the mirror's stream is about to bring is not asked for beside it.
-    if (mirror.streaming && piece === pieceAt(this.#view.position)) return false;
-    if (!this.#sharing || !peer.isSeed) return true;
-    // Of a seed only what no member has, as long as there is such; of that our share.
-    const { idleMs } = this.#view;
-    if (picker.copies(piece) === 0) return this.#shares.mine(piece, idleMs);
-    return this.#shares.exhausted || idleMs >= seedIdleMs;
+    if (piece === this.#streamed) return false;
+    return !this.#sharing || !peer.isSeed || this.#seedsFree || this.#isUnsown(piece);
+  }
+
+  /** What the mirror's stream is about to bring is not asked for beside it. */
+  get #streamed(): number | undefined {
+    return this.#core.mirror.streaming ? pieceAt(this.#view.position) : undefined;
+  }
+
+  /** Nobody has got it, neither of a seed nor of anybody else. */
+  #isUnsown(piece: number): boolean {
+    return this.#core.picker.copies(piece) === 0 && !this.#sown.has(piece);
   }
 
   /** One more request → its pieces; 0: nobody has anything for us. */
@@ -130,11 +132,12 @@ export class Requests {
     const { limit } = this.#view;
     const { have } = peer;
     if (have === undefined) return undefined;
-    const free = this.#plain || (!peer.isSeed && !this.#core.mirror.streaming);
-    const gives = free ? undefined : (piece: number): boolean => this.#gives(peer, piece);
-    const piece = picker.rarest(random, { sample: policy.sampledPieces, limit, have, gives });
+    const [except, sample] = [this.#streamed, policy.sampledPieces];
+    const unseenBut = this.#sharing && peer.isSeed && !this.#seedsFree ? this.#sown : undefined;
+    const piece = picker.rarest(random, { sample, limit, have, except, unseenBut });
     // It need not be looked at again before something has changed.
-    if (piece === undefined && free && limit >= picker.pieces) book.hasNothing(peer);
+    const nothing = piece === undefined && except === undefined && unseenBut === undefined;
+    if (nothing && limit >= picker.pieces) book.hasNothing(peer);
     return piece;
   }
 
@@ -149,9 +152,13 @@ export class Requests {
     const rate = peer.meter.rate ?? 0;
     const wanted = Math.floor((rate * policy.requestMs) / 1000 / this.#flights.pieceBytes);
     const most = Math.min(policy.requestPieces, Math.max(1, wanted));
+    const unsown = this.#sharing && peer.isSeed && this.#isUnsown(piece);
     let count = 1;
-    while (count < most && this.#mayFollow(peer, piece + count)) count++;
-    this.#flights.begin({ source: peer.key, piece, count });
+    while (count < most && this.#mayFollow(peer, piece + count)) {
+      if (unsown && !this.#isUnsown(piece + count)) break;
+      count++;
+    }
+    this.#flights.begin({ source: peer.key, piece, count, unsown });
     if (!peer.ready(policy, nowMs)) this.#unready(peer);
     return count;
   }

@@ -40,4 +40,6 @@ export interface Offer {
   /** SHA-256 of the pieces that come, as the peer says. */
   readonly claims?: readonly Digest[] | undefined;
   readonly have?: PieceMap | undefined;
+  /** What a seed has given. */
+  readonly sown?: PieceMap | undefined;
 }

@@ -58,7 +58,7 @@ export class Transfer {
   constructor(parts: TransferParts, plan: TransferPlan) {
     this.#plan = plan;
     this.shape = shapeOf(plan.sizeBytes);
-    const { random, clock, policy = defaultPolicy } = parts;
+    const { random, clock, counters, policy = defaultPolicy } = parts;
     const { shape } = this;
     const picker = new Picker(shape.pieces);
     this.#ahead = plan.lookaheadPieces ?? Infinity;
@@ -72,14 +72,14 @@ export class Transfer {
         ...{ usable: plan.mirror, knownRate: plan.mirrorRate },
       },
     );
-    const book = new PeerBook({ random, policy, picker });
+    const book = new PeerBook({ counters, random, policy, picker });
     this.#core = { ...parts, policy, shape, picker, book, mirror };
     this.ticket = Math.floor(random.next() * 2 ** 32);
     this.#flights = new Flights(this.#core);
     this.#mirrorPieces = new MirrorPieces(this.#core, this.#flights, {
       ...{ ticket: this.ticket, sequential: plan.sequential },
     });
-    this.#requests = new Requests(this.#core, this.#flights, this.ticket);
+    this.#requests = new Requests(this.#core, this.#flights);
     this.#belief = new Belief(this.#core, plan.sha256, {
       kept: (flight, piece) => this.#keep(flight, piece),
       wrong: (flight, piece) => this.#blame(flight, piece),
@@ -225,7 +225,7 @@ export class Transfer {
   }
 
   /** An answer's head has come → whether its body is wanted. */
-  offered(request: PieceRequest, { load, claims = [], have }: Offer): "go" | "stop" {
+  offered(request: PieceRequest, { load, claims = [], have, sown }: Offer): "go" | "stop" {
     const flight = this.#flights.of(request);
     if (flight === undefined) return "stop";
     const nowMs = this.#nowMs;
@@ -233,7 +233,7 @@ export class Transfer {
     const { book } = this.#core;
     const peer = book.get(flight.source);
     if (peer === undefined) return "go";
-    book.heard(peer, { load, have, nowMs });
+    book.heard(peer, { load, have, sown, nowMs });
     if (peer.meter.rate === undefined) peer.rttMs = Math.min(1000, nowMs - flight.startedMs);
     if (this.#belief.claims(peer.info.group, flight.piece, claims)) return "go";
     this.#care.drop(peer, "claim");
@@ -284,6 +284,8 @@ export class Transfer {
       if (failure.kind !== "busy") this.#mirrorPieces.failed();
     } else if (failure.kind === "busy") {
       this.#care.rest(peer, failure.retryAfterMs);
+    } else if (failure.kind === "sown") {
+      this.#care.refused(peer, failure.sown);
     } else if (failure.kind === "missing") {
       if (!this.#core.book.lacks(peer, flight)) this.#care.drop(peer, "missing");
     } else {

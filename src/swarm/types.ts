@@ -22,6 +22,8 @@ export interface PeerState {
   readonly hearsay?: PieceMap | undefined;
   /** Its random number in the crowd, 32 bits; undefined: it is no member. See mirror-turns.ts. */
   readonly ticket?: number | undefined;
+  /** What a seed has given of it lately; undefined: nothing. See sowing.ts. */
+  readonly sown?: PieceMap | undefined;
   /** Others that have, or want, the file. */
   readonly peers: readonly Endpoint[];
 }
@@ -47,12 +49,16 @@ export interface PieceRequest {
   readonly source: string;
   readonly piece: number;
   readonly count: number;
+  /** Of a seed: only if nobody else has got them of it. */
+  readonly unsown?: boolean;
 }
 
 /** Why a request ended before all of its pieces were here. */
 export type Failure =
   /** 503: it will not now; seconds as it said, or undefined. */
   | { readonly kind: "busy"; readonly retryAfterMs: number | undefined }
+  /** 409: a seed has given one of them before; what it has given, if it says so. */
+  | { readonly kind: "sown"; readonly sown: PieceMap | undefined }
   /** 404: it has not (any more) what was asked for. */
   | { readonly kind: "missing" }
   /** No connection, cut, silence. */

@@ -135,6 +135,36 @@ describe("Simulated swarms", function () {
     assert.ok((row.sownMs ?? Infinity) <= row.lastMs);
   });
 
+  it("use everybody, and a seed once, also where nobody knows more than a part", () => {
+    const members = [
+      member({ rate: 100 * Mbit, seed: true }),
+      ...Array.from({ length: 60 }, (_, index) =>
+        member({ rate: 100 * Mbit, sequential: false, startMs: 20 * index }),
+      ),
+    ];
+    let lateBytes = 0;
+    const row = runSwarm(
+      {
+        scenario: "large crowd",
+        boundMs: boundMs({ count: 60, sizeBytes: 60 * MB }, 100 * Mbit, 100 * Mbit),
+      },
+      {
+        ...{ ...lan, quantumBytes: 128 * 1024, seed, sizeBytes: 60 * MB, members },
+        policy: { knownPeers: 20 },
+      },
+      (world) => {
+        for (const { host } of world.members.slice(-10)) lateBytes += host.sentBytes;
+        assert.ok(world.counters.get("swarm.requests.sown") > 0);
+        assert.ok(world.counters.get("swarm.peers.displaced") > 0);
+        return {};
+      },
+    );
+    assert.equal(row.finished, 60);
+    assert.ok(row.seedCopies < 1.7, `${row.seedCopies} copies from the seed`);
+    assert.ok((row.sownMs ?? Infinity) < 1.2 * row.boundMs, `sown after ${row.sownMs} ms`);
+    assert.ok(lateBytes > 0.4 * 10 * 60 * MB, `${lateBytes} bytes by those who came last`);
+  });
+
   it("tell how far they have come, and are the same when watched", () => {
     const size = { count: 5, sizeBytes: 20 * MB };
     const told: Progress[] = [];

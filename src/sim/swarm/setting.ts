@@ -105,6 +105,9 @@ export class Upload {
   stream: Stream | undefined;
   leaveQueue: (() => void) | undefined;
   slot: Slot | undefined;
+  /** Tells a seed how many of the pieces have got there. */
+  unsow: ((done: number) => void) | undefined;
+  donePieces = 0;
   ended = false;
   /** At whose end it must be forgotten. */
   among: Set<Upload> | undefined;
@@ -121,6 +124,7 @@ export class Upload {
     this.leaveQueue?.();
     this.stream?.cancel();
     this.slot?.end();
+    this.unsow?.(this.donePieces);
     this.among?.delete(this);
   }
 }

@@ -5,6 +5,7 @@ import { sampleOf } from "../../swarm/peer-book.ts";
 import { wireBounds } from "../../swarm/peer-wire.ts";
 import { PieceMap } from "../../swarm/piece-map.ts";
 import { pieceEnd, pieceLength, pieceStart } from "../../swarm/shape.ts";
+import { Sowing } from "../../swarm/sowing.ts";
 import type { Failure, Load, PieceRequest } from "../../swarm/types.ts";
 import { defaultUploadLimits, UploadGate, type Slot } from "../../swarm/upload-gate.ts";
 import { Stream, type Host } from "./links.ts";
@@ -22,6 +23,9 @@ export class Uploads implements Serving {
   /** Who has asked lately, as in engine/peer-askers.ts. */
   readonly #askers = new Map<Machine, number>();
   readonly #paced: boolean;
+  readonly #sowing: Sowing;
+  #sownCopy: PieceMap | undefined;
+  #sownOf: PieceMap | undefined;
   #watchers: Watcher[] = [];
   /** What was here when it was last copied, and of which map; undefined: other pieces since. */
   #copy: PieceMap | undefined;
@@ -31,6 +35,7 @@ export class Uploads implements Serving {
   constructor(world: Setting, member: Machine) {
     this.#world = world;
     this.#member = member;
+    this.#sowing = new Sowing(world.shape.pieces);
     const wanted = { ...defaultUploadLimits, farRate: Infinity, ...member.plan.limits };
     this.#paced = wanted.nearRate + wanted.farRate + wanted.ratePerPeer < Infinity;
     this.gate = new UploadGate(world.clock, wanted);
@@ -61,6 +66,7 @@ export class Uploads implements Serving {
     else if (trouble === "busy") this.#refuse(upload, { kind: "busy", retryAfterMs: 1000 });
     else if (trouble === "leaves") this.#refuse(upload, { kind: "broken" });
     else {
+      if (!this.#sow(upload)) return;
       const bytes = this.#bytesOf(request);
       const who = { address: asker.endpoint.address, near: this.#world.near };
       if (!this.gate.allows(who, bytes)) this.#refuse(upload, { kind: "missing" });
@@ -124,6 +130,26 @@ export class Uploads implements Serving {
     if (!this.#member.whole) this.#member.transfer?.addPeers([asker.info("unknown", "asker")]);
   }
 
+  /** False: it is refused. */
+  #sow(upload: Upload): boolean {
+    const { request } = upload;
+    if (request.unsown !== true || !this.#member.whole) return true;
+    const nowMs = this.#world.clock.monotonicMs();
+    upload.unsow = this.#sowing.sow(request.piece, request.count, nowMs);
+    if (upload.unsow === undefined) this.#refuse(upload, { kind: "sown", sown: this.#sown });
+    return upload.unsow !== undefined;
+  }
+
+  /** A copy for all who hear of it before there is more. */
+  get #sown(): PieceMap | undefined {
+    const { sown } = this.#sowing;
+    if (sown.count === 0) return undefined;
+    if (this.#sownOf !== sown || this.#sownCopy?.count !== sown.count) {
+      [this.#sownOf, this.#sownCopy] = [sown, sown.copy()];
+    }
+    return this.#sownCopy;
+  }
+
   #has({ piece, count }: PieceRequest): boolean {
     const { have } = this.#member;
     for (let at = piece; at < piece + count; at++) if (!have.has(at)) return false;
@@ -159,6 +185,7 @@ export class Uploads implements Serving {
         member.whole || this.#world.shape.pieces > wireBounds.headerHavePieces
           ? undefined
           : this.#snapshot(),
+      sown: this.#sown,
     };
     const latencyMs = this.#latencyMs(asker);
     const intake = new Intake(this.#world, upload, member);
@@ -205,6 +232,7 @@ export class Uploads implements Serving {
       fetching: some ? map(transfer.fetching) : undefined,
       hearsay: some ? map(transfer.hearsay) : undefined,
       ticket: transfer?.ticket,
+      sown: this.#sown,
       peers: this.#sample(asker),
     };
     const load = this.load();
@@ -266,6 +294,7 @@ class Intake {
     const end = request.piece + request.count;
     while (this.#piece < end && this.#got >= pieceLength(shape, this.#piece)) {
       this.#got -= pieceLength(shape, this.#piece);
+      this.#upload.donePieces++;
       const piece = this.#piece++;
       if (this.#from.plan.seed === true) this.#world.sow(piece);
       asker.gotPiece(request, piece, this.#from.contentOf(piece));

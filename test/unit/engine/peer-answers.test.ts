@@ -268,6 +268,43 @@ describe("PeerAnswers, whole files", () => {
   });
 });
 
+describe("PeerAnswers, a seed for a crowd", () => {
+  const first = (start: number, end: number): { headers: Record<string, string> } => ({
+    headers: { ...range(start, end).headers, "apt-p2p-unsown": "1" },
+  });
+
+  it("gives a piece once to those who want to be the first, and tells what it gave", async () => {
+    const { world: it } = world();
+    const url = `/~/sha256/${it.add(long)}`;
+    const before = parseSwarm(await bodyOf(await it.ask(`${url}/swarm`)));
+    assert.equal(before?.sown, undefined);
+    const given = await it.ask(url, first(piece, 2 * piece));
+    assert.deepEqual([given.status, given.headers["apt-p2p-sown"]], [206, "QA"]);
+    await bodyOf(given);
+    const again = await it.ask(url, first(0, 2 * piece));
+    assert.deepEqual([again.status, again.headers["apt-p2p-sown"]], [409, "QA"]);
+    assert.equal(it.counters.get("peers.refused.sown"), 1);
+    const after = parseSwarm(await bodyOf(await it.ask(`${url}/swarm`)));
+    assert.deepEqual(after?.sown?.bytes, Uint8Array.of(0x40));
+    // Who does not ask for that gets it all the same.
+    assert.equal((await it.ask(url, range(piece, 2 * piece))).status, 206);
+  });
+
+  it("gives to another what did not get there, or was refused for another reason", async () => {
+    const { world: it } = world({ limits: { slots: 1, queue: 0 } });
+    const url = `/~/sha256/${it.add(long)}`;
+    const cut = await it.ask(url, first(0, 2 * piece));
+    await cut.body?.next();
+    assert.equal((await it.ask(url, first(2 * piece, long.length))).status, 503);
+    cut.body?.close();
+    const rest = await it.ask(url, first(0, piece));
+    assert.deepEqual([rest.status, rest.headers["apt-p2p-sown"]], [206, "gA"]);
+    await bodyOf(rest);
+    assert.equal((await it.ask(url, { ...first(piece, long.length), method: "HEAD" })).status, 206);
+    assert.equal((await it.ask(url, first(piece, long.length))).status, 206);
+  });
+});
+
 describe("PeerAnswers, downloads under way", () => {
   it("gives the pieces that are had, with their hashes and the map", async () => {
     const { world: it } = world();

@@ -243,10 +243,18 @@ describe("Picker", () => {
             assert.ok(rarest !== undefined && candidates.includes(rarest));
             assert.equal(copies(rarest), Math.min(...candidates.map(copies)));
           }
-          const even = (piece: number): boolean => piece % 2 === 0;
-          const other = picker.rarest(new SeededRandom(pieces), { ...wanted, gives: even });
-          assert.equal(other !== undefined, candidates.some(even));
-          assert.ok(other === undefined || even(other));
+          const other = picker.rarest(new SeededRandom(pieces), { ...wanted, except: rarest });
+          assert.equal(other !== undefined, candidates.length > 1);
+          assert.ok(other === undefined || other !== rarest);
+          // What a seed is asked for: what neither an unfinished peer has nor it has given.
+          const [sown] = maps.map(mapOf);
+          if (sown === undefined) return;
+          const nobodys = free.filter((piece) => copies(piece) === 0 && !sown.has(piece));
+          const asked = { sample: 150, limit, have: "whole", unseenBut: sown } as const;
+          const first = picker.rarest(new SeededRandom(pieces), asked);
+          assert.equal(first !== undefined, nobodys.length > 0);
+          assert.ok(first === undefined || nobodys.includes(first));
+          if (limit >= pieces) assert.equal(picker.hasUnseen(sown), nobodys.length > 0);
         },
       ),
     );

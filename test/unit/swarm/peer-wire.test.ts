@@ -31,6 +31,9 @@ interface StateText {
   readonly sizeBytes: number;
   readonly have: readonly number[] | "whole";
   readonly fetching?: readonly number[];
+  readonly hearsay?: readonly number[];
+  readonly ticket?: number;
+  readonly sown?: readonly number[];
   readonly peers: readonly string[];
 }
 
@@ -57,13 +60,15 @@ function endpoints(texts: readonly string[]): Endpoint[] {
   return texts.flatMap((text) => parseEndpoint(text) ?? []);
 }
 
-function stateOf({ sizeBytes, have, fetching, peers }: StateText): PeerState {
+function stateOf({ sizeBytes, have, ticket, peers, ...maps }: StateText): PeerState {
   const pieces = Math.ceil(sizeBytes / limits.pieceBytes);
+  const map = (has: readonly number[] | undefined): PieceMap | undefined =>
+    has === undefined ? undefined : mapOf(pieces, has);
   return {
     sizeBytes,
     have: have === "whole" ? PieceMap.full(pieces) : mapOf(pieces, have),
-    fetching: fetching === undefined ? undefined : mapOf(pieces, fetching),
-    peers: endpoints(peers),
+    ...{ fetching: map(maps.fetching), hearsay: map(maps.hearsay), sown: map(maps.sown) },
+    ...{ ticket, peers: endpoints(peers) },
   };
 }
 
@@ -72,6 +77,9 @@ function plain(state: PeerState | undefined): unknown {
     sizeBytes: state?.sizeBytes,
     have: state?.have.bytes,
     fetching: state?.fetching?.bytes,
+    hearsay: state?.hearsay?.bytes,
+    ticket: state?.ticket,
+    sown: state?.sown?.bytes,
     peers: state?.peers.map(({ text }) => text),
   };
 }

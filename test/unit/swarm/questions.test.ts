@@ -50,7 +50,7 @@ describe("Questions", () => {
     assert.equal(ask(questions, members, 520), 8);
   });
 
-  it("go to strangers once, up to a number", () => {
+  it("go to strangers once, to so many at a time", () => {
     const questions = new Questions(defaultPolicy, pieces);
     const strangers = several(1, 250, undefined);
     let asked = 0;
@@ -65,7 +65,7 @@ describe("Questions", () => {
       }
       for (const peer of strangers) if (peer.have !== undefined) peer.restUntilMs = 1e9;
     }
-    assert.equal(asked, defaultPolicy.askedPeers);
+    assert.equal(asked, strangers.length);
   });
 
   it("are no more in all when there are many members", () => {
