@@ -14,6 +14,10 @@ export interface BeliefEvents {
   readonly kept: (flight: Flight, piece: number) => void;
   /** It is something else than is believed. */
   readonly wrong: (flight: Flight, piece: number, digest: Digest) => void;
+  /** The mirror says otherwise than the list that this peer told. */
+  readonly refuted: (teller: string) => void;
+  /** Another list is believed than before, or none: who contradicted that one may have been right. */
+  readonly switched: (expected: (piece: number) => Digest | undefined) => void;
   /** The first byte in order that has not been handed on. */
   readonly position: () => number;
 }
@@ -84,6 +88,7 @@ export class Belief {
   firstHand(piece: number, digest: Digest): void {
     if (!this.#lists.firstHand(piece, digest)) return;
     this.#core.counters.add("swarm.lists.refuted");
+    for (const teller of this.#lists.refutedTellers()) this.#events.refuted(teller);
     this.#choose();
   }
 
@@ -185,5 +190,6 @@ export class Belief {
       picker.lose(piece);
       this.#lost.push(piece);
     }
+    this.#events.switched((piece) => this.#lists.expected(piece));
   }
 }

@@ -92,6 +92,11 @@ export class Deliveries {
     this.#dropped.set(source, why);
   }
 
+  /** It was not its fault. */
+  restored(source: string): void {
+    this.#dropped.delete(source);
+  }
+
   record(
     told: readonly { readonly list: PieceList; readonly tellers: ReadonlySet<string> }[],
     peerOf: (source: string) => Peer | undefined,

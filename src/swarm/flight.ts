@@ -1,4 +1,5 @@
 /** A request under way. */
+import type { Digest } from "./piece-lists.ts";
 import { pieceEnd, pieceLength, pieceStart, type Shape } from "./shape.ts";
 import type { PieceRequest } from "./types.ts";
 
@@ -14,6 +15,8 @@ export class Flight implements PieceRequest {
   /** Pieces of it that are whole. */
   donePieces = 0;
   headMs: number | undefined;
+  /** What the peer says that the pieces are. */
+  claims: readonly Digest[] = [];
   lastMs: number;
 
   constructor(request: PieceRequest, shape: Shape, nowMs: number) {

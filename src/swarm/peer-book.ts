@@ -127,6 +127,15 @@ export class PeerBook {
     if (teller !== undefined && peer.keptPieces === 0) teller.namedPeers = Infinity;
   }
 
+  /** It was dropped for something that it was not to blame for. */
+  restore(peer: Peer): void {
+    peer.dropped = false;
+    this.#live.push(peer);
+    if (peer.saidWhole) this.#setHave(peer, "whole");
+    else peer.askedAtMs = undefined;
+    this.#happened(peer);
+  }
+
   #remove(peer: Peer): void {
     peer.dropped = true;
     this.toldSown(peer, undefined);

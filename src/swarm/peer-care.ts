@@ -1,8 +1,9 @@
-/** What follows for a peer that was busy, failed or lied: a pause, or the end. */
+/** When a peer is asked for its state; what follows if it was busy, failed or lied: a pause, or the end. */
 import type { Deliveries } from "./blame.ts";
 import type { Core } from "./core.ts";
 import type { Flights } from "./flights.ts";
 import type { Peer } from "./peer.ts";
+import type { Digest } from "./piece-lists.ts";
 import type { PieceMap } from "./piece-map.ts";
 import type { Failure } from "./types.ts";
 
@@ -20,13 +21,49 @@ export class PeerCare {
     this.#deliveries = deliveries;
   }
 
+  /** Asks those that are due for their state, and for their lists of pieces if those are wanted. */
+  askAround(lists: boolean): void {
+    const { port, book, policy, clock } = this.#core;
+    const nowMs = clock.monotonicMs();
+    for (const peer of book.toAsk(nowMs)) {
+      peer.asking = true;
+      peer.askedAtMs = nowMs;
+      const seen = peer.count;
+      port.askState(peer.key, seen, seen === undefined ? 0 : policy.watchWaitMs);
+    }
+    if (!lists) return;
+    for (const peer of book.toAskForList(nowMs)) {
+      peer.list = "asked";
+      port.askList(peer.key);
+    }
+  }
+
   /** It is out of this transfer. */
   drop(peer: Peer, why: string): void {
     if (peer.dropped) return;
     this.#core.counters.add(`swarm.peers.dropped.${why}`);
     this.#deliveries.dropped(peer.key, why);
+    peer.droppedFor = why;
     for (const flight of [...peer.flights]) this.#flights.end(flight, "cancel");
     this.#core.book.drop(peer);
+  }
+
+  /**
+   * What is believed has changed: who is out because it said something else is asked again, and who
+   * sent something else, unless that is as wrong as before. `expected`: what a piece should be now.
+   */
+  reconsider(expected: (piece: number) => Digest | undefined): void {
+    const { book, counters } = this.#core;
+    for (const peer of book.all()) {
+      const { dropped, droppedFor, refused } = peer;
+      if (!dropped || !(droppedFor === "claim" || droppedFor === "piece")) continue;
+      if (droppedFor === "piece" && refused === undefined) continue;
+      const should = refused === undefined ? undefined : expected(refused.piece);
+      if (should !== undefined && should !== refused?.digest) continue;
+      counters.add("swarm.peers.restored");
+      this.#deliveries.restored(peer.key);
+      book.restore(peer);
+    }
   }
 
   failed(peer: Peer, failure: Failure): void {

@@ -1,5 +1,6 @@
 /** One peer of one file, as the scheduler sees it. */
 import { Meter } from "./meter.ts";
+import type { Digest } from "./piece-lists.ts";
 import type { PieceMap } from "./piece-map.ts";
 import type { TransferPolicy } from "./policy.ts";
 import type { Flight } from "./flight.ts";
@@ -33,6 +34,10 @@ export class Peer {
   openAt = -1;
   /** It is out of this transfer. */
   dropped = false;
+  /** Why. */
+  droppedFor: string | undefined;
+  /** What of it was not what was believed. */
+  refused: { readonly piece: number; readonly digest: Digest } | undefined;
   askedAtMs: number | undefined;
   asking = false;
   /** Its list of pieces. */

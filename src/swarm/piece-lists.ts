@@ -60,6 +60,11 @@ export class PieceLists {
     yield* this.#candidates.values();
   }
 
+  /** Who told a list that the mirror contradicts. */
+  *refutedTellers(): Iterable<string> {
+    for (const { refuted, tellers } of this.#candidates.values()) if (refuted) yield* tellers;
+  }
+
   /** False: it has the wrong length, contradicts the mirror, or there are too many already. */
   add(teller: string, group: string, list: PieceList): boolean {
     if (list.hashes.length !== this.#pieces) return false;

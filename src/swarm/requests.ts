@@ -11,6 +11,10 @@ import { pieceAt, pieceLength } from "./shape.ts";
 /** Without anything for so long a member asks seeds also for what others have. */
 const seedIdleMs = 500;
 
+/** So many strangers at once, less for each piece that was refused, unless so many more were kept. */
+const strangersAtFirst = 4;
+const trustedPieces = 4;
+
 export interface RequestsView {
   /** A reader wants the file in order. */
   readonly sequential: boolean;
@@ -21,6 +25,9 @@ export interface RequestsView {
   readonly crowd: number;
   /** For how long no piece has been kept. */
   readonly idleMs: number;
+  /** Pieces of peers that were kept, and that were not what they should be. */
+  readonly kept: number;
+  readonly refused: number;
 }
 
 export class Requests {
@@ -37,6 +44,8 @@ export class Requests {
   #view: RequestsView;
   /** Those that can be asked for something more now. */
   #ready: Peer[] = [];
+  /** So many more may be asked of whom nothing has been kept. */
+  #strangers = Infinity;
   /** Those of them that have the piece in question. */
   readonly #having: Peer[] = [];
 
@@ -44,7 +53,15 @@ export class Requests {
     this.#core = core;
     this.#flights = flights;
     this.#sown = new PieceMap(core.shape.pieces);
-    this.#view = { sequential: false, limit: 0, position: 0, crowd: 1, idleMs: 0 };
+    this.#view = {
+      sequential: false,
+      limit: 0,
+      position: 0,
+      crowd: 1,
+      idleMs: 0,
+      kept: 0,
+      refused: 0,
+    };
   }
 
   /** Asks for as much as is useful now. */
@@ -59,7 +76,11 @@ export class Requests {
       this.#seedsFree = view.idleMs >= seedIdleMs || !picker.hasUnseen(this.#sown);
     }
     let room = picker.freeCount > 0 ? this.#budget(nowMs) - this.#flights.pieceCount : 0;
-    if (room > 0) this.#ready = book.ready(nowMs);
+    if (room > 0) {
+      this.#ready = book.ready(nowMs);
+      this.#strangers = this.#strangersAllowed();
+      this.#sendStrangersAway();
+    }
     while (room > 0 && this.#ready.length > 0 && picker.freeCount > 0) {
       const count = this.#askOne(nowMs);
       if (count === 0) break;
@@ -74,6 +95,21 @@ export class Requests {
     const { ms, fewest, most } = policy.ahead;
     const bytes = ((book.rate(nowMs) ?? 0) * ms) / 1000;
     return Math.min(most, Math.max(fewest, Math.ceil(bytes / this.#flights.pieceBytes)));
+  }
+
+  /** Among liars strangers are tried one by one: what they send takes the place of what others do. */
+  #strangersAllowed(): number {
+    const { kept, refused } = this.#view;
+    if (refused * trustedPieces <= kept) return Infinity;
+    let asked = 0;
+    for (const { source } of this.#flights.all()) {
+      if (this.#core.book.get(source)?.keptPieces === 0) asked++;
+    }
+    return Math.max(1, strangersAtFirst - refused) - asked;
+  }
+
+  #sendStrangersAway(): void {
+    if (this.#strangers <= 0) this.#ready = this.#ready.filter(({ keptPieces }) => keptPieces > 0);
   }
 
   /** Whether a peer is to be asked for a piece that it has. */
@@ -160,6 +196,10 @@ export class Requests {
     }
     this.#flights.begin({ source: peer.key, piece, count, unsown });
     if (!peer.ready(policy, nowMs)) this.#unready(peer);
+    if (peer.keptPieces === 0) {
+      this.#strangers--;
+      this.#sendStrangersAway();
+    }
     return count;
   }
 

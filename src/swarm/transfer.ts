@@ -49,6 +49,7 @@ export class Transfer {
   #streamWanted = false;
   /** From peers. */
   #keptPieces = 0;
+  #refusedPieces = 0;
   #ahead: number;
   /** When the last piece was kept. */
   #keptMs: number;
@@ -82,7 +83,12 @@ export class Transfer {
     this.#requests = new Requests(this.#core, this.#flights);
     this.#belief = new Belief(this.#core, plan.sha256, {
       kept: (flight, piece) => this.#keep(flight, piece),
-      wrong: (flight, piece) => this.#blame(flight, piece),
+      wrong: (flight, piece, digest) => this.#blame(flight, piece, digest),
+      refuted: (teller) => {
+        const peer = book.get(teller);
+        if (peer !== undefined) this.#care.drop(peer, "list");
+      },
+      switched: (expected) => this.#care.reconsider(expected),
       position: () => this.#position,
     });
     this.#care = new PeerCare(this.#core, this.#flights, this.#belief.deliveries);
@@ -234,6 +240,7 @@ export class Transfer {
     const peer = book.get(flight.source);
     if (peer === undefined) return "go";
     book.heard(peer, { load, have, sown, nowMs });
+    flight.claims = claims;
     if (peer.meter.rate === undefined) peer.rttMs = Math.min(1000, nowMs - flight.startedMs);
     if (this.#belief.claims(peer.info.group, flight.piece, claims)) return "go";
     this.#care.drop(peer, "claim");
@@ -383,15 +390,20 @@ export class Transfer {
   }
 
   /** It sent something else than is believed: it is out. */
-  #blame(flight: Flight, piece: number): void {
+  #blame(flight: Flight, piece: number, digest: Digest): void {
     const { counters, book } = this.#core;
+    this.#refusedPieces++;
     counters.add("swarm.pieces.refused");
     counters.add("swarm.bytes.refused", pieceLength(this.shape, piece));
     // Its bytes have been counted.
     flight.donePieces = Math.max(flight.donePieces, piece - flight.piece + 1);
     this.#flights.end(flight, "cancel");
     const peer = book.get(flight.source);
-    if (peer !== undefined) this.#care.drop(peer, "piece");
+    if (peer === undefined) return;
+    // Who sends something else than it says itself is no victim of another's list.
+    const claim = flight.claims[piece - flight.piece] ?? digest;
+    if (claim === digest) peer.refused = { piece, digest };
+    this.#care.drop(peer, "piece");
   }
 
   #tickLater(): void {
@@ -428,13 +440,15 @@ export class Transfer {
         this.#setStream(false);
         return;
       }
-      this.#askAround();
+      this.#care.askAround(this.#belief.wantsLists);
+      this.#belief.decide();
       this.#requests.ask({
         sequential: this.#plan.sequential,
         position: this.#position,
         crowd: this.crowd,
         limit: this.#limit,
         idleMs: this.#nowMs - this.#keptMs,
+        ...{ kept: this.#keptPieces, refused: this.#refusedPieces },
       });
       this.#useMirror();
       // Whoever waits for the next bytes waits in vain.
@@ -442,23 +456,6 @@ export class Transfer {
     } finally {
       this.#pumping = false;
     }
-  }
-
-  #askAround(): void {
-    const { port, book, policy } = this.#core;
-    const nowMs = this.#nowMs;
-    for (const peer of book.toAsk(nowMs)) {
-      peer.asking = true;
-      peer.askedAtMs = nowMs;
-      const seen = peer.count;
-      port.askState(peer.key, seen, seen === undefined ? 0 : policy.watchWaitMs);
-    }
-    if (!this.#belief.wantsLists) return;
-    for (const peer of book.toAskForList(nowMs)) {
-      peer.list = "asked";
-      port.askList(peer.key);
-    }
-    this.#belief.decide();
   }
 
   #hope(): boolean {

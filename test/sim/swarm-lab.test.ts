@@ -240,6 +240,13 @@ describe("Simulated peers in trouble", function () {
     });
   }
 
+  it("cannot keep apt from the honest half by lists that are wrong", () => {
+    for (const each of [seed, seed + 1, seed + 2]) {
+      const { more } = trouble(each, { trouble: "list", share: 0.5 });
+      assert.ok((more["byAlone"] ?? Infinity) < 1, `seed ${each}: ${JSON.stringify(more)}`);
+    }
+  });
+
   it("cost one refetch when all tell the same lie", () => {
     const row = trouble(seed, { ...size, trouble: "consistent", share: 1 });
     assert.equal(row.finished, 1);

@@ -42,6 +42,8 @@ export class SmallSwarm implements TransferPort {
   mirrorDelayMs = 20;
   mirrorBytes = 0;
   mirrorPieces = 0;
+  /** Requests to peers that were under way at once, after three lies. */
+  mostAmongLiars = 0;
   finishedMs: number | undefined;
   firstByteMs: number | undefined;
   #position: number;
@@ -92,6 +94,7 @@ export class SmallSwarm implements TransferPort {
       : this.peers.get(request.source);
     if (peer === undefined) throw new Error(`nobody is ${request.source}`);
     if (mirror) this.mirrorPieces += request.count;
+    else if (this.counters.get("swarm.pieces.refused") > 3) this.#countAmongLiars();
     if (peer.silent === true) return;
     this.clock.after(Math.max(1, peer.rttMs), () => {
       if (state.cancelled) return;
@@ -142,6 +145,12 @@ export class SmallSwarm implements TransferPort {
 
   wake(): void {
     this.#consume();
+  }
+
+  #countAmongLiars(): void {
+    const sources = [...this.#running.keys()].map(({ source }) => source);
+    const peers = sources.filter((source) => source !== mirrorSource).length;
+    this.mostAmongLiars = Math.max(this.mostAmongLiars, peers);
   }
 
   #send(
@@ -209,7 +218,9 @@ export class SmallSwarm implements TransferPort {
         this.mirrorBytes += bytes;
         this.#position += bytes;
         this.firstByteMs ??= this.clock.monotonicMs();
-        this.transfer.streamed(this.#position);
+        const ended = this.#position % (512 * 1024) === 0;
+        const digest = trueDigest(this.#position / (512 * 1024) - 1);
+        this.transfer.streamed(this.#position, ended ? digest : undefined);
         this.#consume();
         if (!isCancelled(state) && this.finishedMs === undefined) step();
       });

@@ -175,6 +175,33 @@ describe("Transfer", () => {
       );
     });
 
+    it("by lists that come first do not cost those who said otherwise their place", () => {
+      const lie = Array.from({ length: 40 }, (_, piece) => falseDigest(piece));
+      // The first three are asked for lists.
+      const liar: FakePeer = { ...good, rate: 1e6, list: lie };
+      const made = swarm([liar, liar, liar, good, good, good]);
+      assert.ok(made.counters.get("swarm.lists.refuted") > 0);
+      assert.ok(made.counters.get("swarm.peers.restored") > 0);
+      assert.ok(made.finishedMs! < 0.8 * aloneMs, `${made.finishedMs} ms`);
+      const record = made.transfer.record();
+      const gave = new Set([...record.pieces].map(([, { source }]) => source));
+      for (const host of [4, 5, 6]) assert.ok(gave.has(`192.0.2.${host}:9977`), `${host}`);
+      const liars = liarsOf(record, truthOf(record)).map(({ source }) => source);
+      assert.deepEqual(
+        liars.sort(),
+        [1, 2, 3].map((host) => `192.0.2.${host}:9977`),
+      );
+    });
+
+    it("are tried one after another while nobody has told the truth", () => {
+      const liar: FakePeer = { ...good, lies: () => true };
+      const made = swarm(Array.from({ length: 12 }, () => liar));
+      const refused = made.counters.get("swarm.pieces.refused");
+      assert.ok(refused > 6, `${refused}`);
+      // Four at first, three after one that was refused.
+      assert.ok(made.mostAmongLiars <= 1, `${made.mostAmongLiars} at once`);
+    });
+
     it("of a list with another length, or none at all, come to nothing", () => {
       for (const list of ["none", [trueDigest(0)]] as const) {
         const made = swarm([{ ...good, list }]);
