@@ -12,10 +12,14 @@
 
 /** How long a piece belongs to one member that does not say that it is getting it. */
 const turnMs = 2500;
+/** How long after one that said so, does not any more, and has not told that it has it. */
+const afterMs = 750;
 
 interface Turn {
   /** Since when nobody is known to be getting it. */
   sinceMs: number;
+  /** So long after that it is another one's. */
+  forMs: number;
   epoch: number;
 }
 
@@ -43,14 +47,14 @@ export class MirrorTurns {
     let tickets: readonly number[] | undefined;
     let chosen: number | undefined;
     for (const piece of pieces) {
-      const turn = this.#turns.get(piece) ?? { sinceMs: nowMs, epoch: 0 };
+      const turn = this.#turns.get(piece) ?? { sinceMs: nowMs, forMs: turnMs, epoch: 0 };
       this.#turns.set(piece, turn);
       if (claimed(piece)) {
-        turn.sinceMs = nowMs;
+        [turn.sinceMs, turn.forMs] = [nowMs, afterMs];
         continue;
       }
-      if (nowMs - turn.sinceMs >= turnMs) {
-        turn.sinceMs = nowMs;
+      if (nowMs - turn.sinceMs >= turn.forMs) {
+        [turn.sinceMs, turn.forMs] = [nowMs, turnMs];
         turn.epoch++;
       }
       if (chosen !== undefined) continue;

@@ -347,8 +347,10 @@ export class PeerBook {
   tickets(nowMs: number): number[] {
     const { memberMs } = this.#parts.policy;
     const tickets: number[] = [];
-    for (const { ticket, have, answeredMs = -Infinity } of this.#live) {
+    for (const { ticket, have, failures, answeredMs = -Infinity } of this.#live) {
       if (ticket === undefined || have === "whole" || nowMs - answeredMs > memberMs) continue;
+      // It may have left: what is its turn would not be got.
+      if (failures > 0) continue;
       tickets.push(ticket);
     }
     return tickets;
@@ -356,8 +358,8 @@ export class PeerBook {
 
   /** Whether a member is getting it from the mirror, as itself or others told lately. */
   isAtMirror(piece: number, nowMs: number): boolean {
-    for (const { fetching, hearsay, stateMs = -Infinity } of this.#live) {
-      if (nowMs - stateMs > newsMs) continue;
+    for (const { fetching, hearsay, failures, stateMs = -Infinity } of this.#live) {
+      if (nowMs - stateMs > newsMs || failures > 0) continue;
       if (fetching?.has(piece) === true || hearsay?.has(piece) === true) return true;
     }
     return false;
@@ -366,8 +368,9 @@ export class PeerBook {
   /** What members themselves told lately that they are getting there: for others to know. */
   heardOf(nowMs: number): ReadonlySet<number> {
     const pieces = new Set<number>();
-    for (const { fetching, stateMs = -Infinity } of this.#live) {
-      if (fetching !== undefined && nowMs - stateMs <= newsMs) addAll(pieces, fetching);
+    for (const { fetching, failures, stateMs = -Infinity } of this.#live) {
+      if (fetching === undefined || nowMs - stateMs > newsMs || failures > 0) continue;
+      addAll(pieces, fetching);
     }
     return pieces;
   }
