@@ -14,6 +14,7 @@ import type { PieceList } from "../swarm/piece-lists.ts";
 import type { TransferPort } from "../swarm/ports.ts";
 import { pieceAt, pieceEnd, pieceStart } from "../swarm/shape.ts";
 import { mirrorSource } from "../swarm/core.ts";
+import type { TransferPlan } from "../swarm/transfer-plan.ts";
 import { Transfer } from "../swarm/transfer.ts";
 import type { Failure, PeerInfo, PieceRequest } from "../swarm/types.ts";
 import {
@@ -58,6 +59,7 @@ export interface SessionPlan {
   readonly patienceMs: number;
   readonly mirrorRate?: number | undefined;
   readonly sequential: boolean;
+  readonly admits?: TransferPlan["admits"];
 }
 
 /** Where the next bytes in order are. */
@@ -118,7 +120,7 @@ export class SwarmSession implements TransferPort {
         },
         ...{ mirror: plan.mirror !== undefined, patienceMs: plan.patienceMs },
         mirrorRate: plan.mirrorRate,
-        sequential: plan.sequential,
+        ...{ sequential: plan.sequential, admits: plan.admits },
         ...(plan.store === undefined && { lookaheadPieces: limits.piecesInMemory }),
       },
     );

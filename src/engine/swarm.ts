@@ -2,7 +2,7 @@
  * The swarm as downloads see it: opens a session for each file that peers may have, finds the peers
  * for it, and in the end has those banned that lied.
  */
-import { parseEndpoint } from "../base/endpoint.ts";
+import { parseEndpoint, type Endpoint } from "../base/endpoint.ts";
 import { BoundedMap } from "../base/bounded-map.ts";
 import { errorText } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
@@ -85,13 +85,14 @@ export class Swarm {
     const wait = hopeful ? patience.began(nowMs) : undefined;
     const host = plan.mirror === undefined ? undefined : new URL(plan.mirror.url).host;
     const mirrorRate = host === undefined ? undefined : this.#mirrorRates.get(host);
-    const session = new SwarmSession(this.#parts, { ...plan, patienceMs, mirrorRate });
+    const admits = this.#admits(plan);
+    const session = new SwarmSession(this.#parts, { ...plan, patienceMs, mirrorRate, admits });
     counters.add("swarm.sessions");
     this.#live.set(sha256, session);
     const waited = (success: boolean): void => {
       if (wait !== undefined) patience.ended(wait, success, clock.monotonicMs());
     };
-    const usable = this.#usable(plan);
+    const usable = this.#usable(plan, admits);
     const later = new Map<string, PeerInfo>();
     let named = false;
     const answering = (): number => session.transfer.knownPeers(enoughPeers).length;
@@ -135,17 +136,24 @@ export class Swarm {
   }
 
   /** Whether a peer is asked for this file: not who is banned, later who is on probation. */
-  #usable({ sha256, sizeBytes, mirror }: SwarmPlan): (peer: string) => "now" | "later" | "never" {
-    const { bans } = this.#parts;
-    const doubtful = mirror === undefined ? this.#doubtful.get(sha256) : undefined;
+  #usable(
+    { sha256, sizeBytes }: SwarmPlan,
+    admits: (peer: Endpoint) => boolean,
+  ): (peer: string) => "now" | "later" | "never" {
     return (peer) => {
-      const address = parseEndpoint(peer)?.address;
-      if (address === undefined || bans.banned(address)) return "never";
-      if (doubtful?.has(peer) === true) return "never";
+      const endpoint = parseEndpoint(peer);
+      if (endpoint === undefined || !admits(endpoint)) return "never";
       // A short file is proven before its first byte leaves.
       if (sizeBytes <= limits.pieceBytes) return "now";
-      return this.#probation.admits(address, sha256) ? "now" : "later";
+      return this.#probation.admits(endpoint.address, sha256) ? "now" : "later";
     };
+  }
+
+  /** False: it is banned, or may be who spoiled the file before, and there is no mirror. */
+  #admits({ sha256, mirror }: SwarmPlan): (peer: Endpoint) => boolean {
+    const { bans } = this.#parts;
+    const doubtful = mirror === undefined ? this.#doubtful.get(sha256) : undefined;
+    return ({ address, text }) => !bans.banned(address) && doubtful?.has(text) !== true;
   }
 
   /** The file of this record has the right digest: whoever said or sent something else is named. */
@@ -219,6 +227,7 @@ export class Swarm {
       counters.add(`swarm.liars.${why}`);
       log.warn("peer.lied", { peer: source, what: why, whole });
       bans.ban(endpoint.address, `wrong ${why}`, whole ? banWholeMs : banPartMs);
+      for (const session of [...this.#live.values()]) session.transfer.reviewPeers();
     }
   }
 }

@@ -16,6 +16,7 @@ import { Peer } from "./peer.ts";
 import type { Picker } from "./picker.ts";
 import { PieceMap } from "./piece-map.ts";
 import type { TransferPolicy } from "./policy.ts";
+import type { TransferPlan } from "./transfer-plan.ts";
 import { Questions } from "./questions.ts";
 import type { Load, PeerInfo, PeerState, PieceRequest } from "./types.ts";
 
@@ -31,6 +32,7 @@ interface BookParts {
   readonly random: Random;
   readonly policy: TransferPolicy;
   readonly picker: Picker;
+  readonly admits?: TransferPlan["admits"];
 }
 
 /** What is counted over all peers, and when; -Infinity: something has happened since. */
@@ -89,6 +91,10 @@ export class PeerBook {
       if (known.dropped || known.have !== undefined || info.state !== "whole") return false;
       this.#setHave(known, "whole");
       return true;
+    }
+    if (this.#parts.admits?.(info.endpoint) === false) {
+      this.#parts.counters.add("swarm.peers.barred");
+      return false;
     }
     if (this.#full && !this.#displaces(info)) return false;
     const peer = new Peer(info);

@@ -1,5 +1,6 @@
 /** What a transfer is told, and what an answer's head tells it. */
 import type { Counters } from "../base/counters.ts";
+import type { Endpoint } from "../base/endpoint.ts";
 import type { Clock, Random } from "../base/ports.ts";
 import type { Digest } from "./piece-lists.ts";
 import type { PieceMap } from "./piece-map.ts";
@@ -33,6 +34,8 @@ export interface TransferPlan {
   readonly mirrorRate?: number | undefined;
   /** A reader wants it in order. */
   readonly sequential: boolean;
+  /** False: this one is not to be asked, whoever names it. */
+  readonly admits?: ((peer: Endpoint) => boolean) | undefined;
 }
 
 export interface Offer {

@@ -73,7 +73,7 @@ export class Transfer {
         ...{ usable: plan.mirror, knownRate: plan.mirrorRate },
       },
     );
-    const book = new PeerBook({ counters, random, policy, picker });
+    const book = new PeerBook({ counters, random, policy, picker, admits: plan.admits });
     this.#core = { ...parts, policy, shape, picker, book, mirror };
     this.ticket = Math.floor(random.next() * 2 ** 32);
     this.#flights = new Flights(this.#core);
@@ -183,6 +183,16 @@ export class Transfer {
     let some = false;
     for (const info of infos) some = this.#core.book.add(info, this.#nowMs) || some;
     if (some) this.#pump();
+  }
+
+  /** Somebody is not admitted any more, since it lied about another file. */
+  reviewPeers(): void {
+    const { admits } = this.#plan;
+    if (this.#closed || admits === undefined) return;
+    for (const peer of this.#core.book.all()) {
+      if (!admits(peer.info.endpoint)) this.#care.drop(peer, "barred");
+    }
+    this.#pump();
   }
 
   /** Nobody else is expected to be named soon. */

@@ -193,6 +193,32 @@ describe("Transfer", () => {
       );
     });
 
+    it("about another file cost a peer its place, and it does not come back", () => {
+      const barred = new Set<string>();
+      const made = new SmallSwarm({
+        ...{ sizeBytes: size, patienceMs: 200 },
+        admits: ({ address }) => !barred.has(address),
+      });
+      const liar = made.add(1, good);
+      made.transfer.start();
+      made.clock.advance(300);
+      assert.ok(made.transfer.held.count > 0);
+      barred.add("192.0.2.1");
+      made.transfer.reviewPeers();
+      assert.equal(made.counters.get("swarm.peers.dropped.barred"), 1);
+      const before = made.transfer.record().bytes.get(liar);
+      // Others may name it, or it asks itself.
+      for (const via of ["exchange", "asker"] as const) made.add(1, { ...good, via });
+      made.add(2, { ...good });
+      barred.add("192.0.2.3");
+      made.add(3, { ...good, via: "asker" });
+      assert.equal(made.counters.get("swarm.peers.barred"), 1);
+      made.transfer.searchEnded();
+      made.run(120 * second);
+      assert.ok(made.transfer.done);
+      assert.equal(made.transfer.record().bytes.get(liar), before);
+    });
+
     it("are tried one after another while nobody has told the truth", () => {
       const liar: FakePeer = { ...good, lies: () => true };
       const made = swarm(Array.from({ length: 12 }, () => liar));
