@@ -2,8 +2,8 @@
  * Deployments of real daemons with real apt-get, in network namespaces on this machine.
  *
  * Usage (as root): `npx tsx bench/swarm-real.ts --scenario NAME [--runs 1] [--seed 1] [--quick]
- * [--variant NAME] [--slower N] [--out FILE]`. `--slower` divides the links' rates, for crowds that
- * this machine's CPUs do not carry at full speed. Prints JSON: a row for each figure with its median
+ * [--variant NAME] [--slower N] [--machines N] [--out FILE]`. `--slower` divides the links' rates and
+ * `--machines` is for `crowd48`, for crowds that this machine's CPUs do not carry. Prints JSON: a row for each figure with its median
  * over the runs, the bound, the ratio to it, what was asked of it, and the same of apt without us.
  */
 import { writeFileSync } from "node:fs";
@@ -24,6 +24,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     quick: { type: "boolean", default: false },
     slower: { type: "string", default: "1" },
+    machines: { type: "string" },
     out: { type: "string" },
   },
 });
@@ -42,12 +43,13 @@ if (reason !== undefined) {
 const figures: Figure[] = [];
 const variants = values.variant === undefined ? scenario.variants : values.variant.split(",");
 const slower = Number(values.slower);
+const machines = values.machines === undefined ? undefined : Number(values.machines);
 const loadBefore = loadavg()[0] ?? 0;
 for (let run = 0; run < Number(values.runs); run++) {
   for (const variant of variants) {
     const begunMs = performance.now();
     const seed = Number(values.seed) + run;
-    const got = await scenario.run({ variant, seed, quick: values.quick, slower });
+    const got = await scenario.run({ variant, seed, quick: values.quick, slower, machines });
     figures.push(...got);
     const seconds = ((performance.now() - begunMs) / 1000).toFixed(0);
     say(`${values.scenario} ${variant}, run ${run + 1}: ${seconds} s`);
@@ -60,6 +62,7 @@ const report = {
   date: new Date().toISOString(),
   quick: values.quick,
   slower,
+  ...(machines !== undefined && { machines }),
   seed: Number(values.seed),
   runs: Number(values.runs),
   machine: {

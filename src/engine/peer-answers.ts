@@ -41,7 +41,7 @@ import type { Answer } from "./types.ts";
 
 const refusals = {
   missing: { status: 404, text: "this is not here", headers: {} },
-  busy: { status: 503, text: "others are served first", headers: { "retry-after": "1" } },
+  busy: { status: 503, text: "others are served first", headers: {} },
   spent: { status: 503, text: "nothing for now", headers: { "retry-after": "60" } },
   forbidden: { status: 403, text: "this is for the own network", headers: {} },
   method: { status: 405, text: "this is asked otherwise", headers: { allow: "GET, HEAD, POST" } },
@@ -223,7 +223,10 @@ export class PeerAnswers {
       const { status, text, headers } = refusals[outcome.what];
       const answer = textAnswer(status, text);
       const body = head ? undefined : answer.body;
-      return { ...answer, headers: { ...answer.headers, ...headers, ...load }, body };
+      const retry = outcome.what === "busy" && {
+        "retry-after": `${this.#parts.gate.retryAfterS}`,
+      };
+      return { ...answer, headers: { ...answer.headers, ...headers, ...retry, ...load }, body };
     }
     const { status, headers, body } = outcome;
     const bytes = body instanceof Uint8Array ? body : undefined;

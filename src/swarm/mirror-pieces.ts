@@ -3,12 +3,23 @@ import { mirrorSource, type Core } from "./core.ts";
 import type { Flights } from "./flights.ts";
 import { MirrorTurns } from "./mirror-turns.ts";
 
+interface Begotten {
+  readonly atMs: number;
+  readonly begotten: number;
+}
+
+/** Over such a time it is measured how fast the crowd gets pieces that it had not. */
+const paceMs = 1000;
+
 export class MirrorPieces {
   readonly #core: Core;
   readonly #flights: Flights;
   readonly #turns: MirrorTurns;
   readonly #sequential: boolean;
   #restUntilMs = -Infinity;
+  /** How many pieces the crowd had, one to two paces ago and lately. */
+  #older: Begotten;
+  #newer: Begotten;
 
   constructor(
     core: Core,
@@ -19,6 +30,7 @@ export class MirrorPieces {
     this.#flights = flights;
     this.#turns = new MirrorTurns(ticket);
     this.#sequential = sequential;
+    this.#older = this.#newer = { atMs: core.clock.monotonicMs(), begotten: 0 };
   }
 
   /** The mirror did not give the last one. */
@@ -39,10 +51,26 @@ export class MirrorPieces {
     this.#flights.begin({ source: mirrorSource, piece, count: 1 });
   }
 
+  /**
+   * So many of the first pieces that nobody has are being got by somebody: as many as the mirror gives
+   * while news of them go round. With fewer it is idle meanwhile, with more the first ones come later.
+   */
+  #window(nowMs: number): number {
+    const { picker, policy } = this.#core;
+    const { fewest, most, ms } = policy.mirrorWindow;
+    const begotten = picker.begotten;
+    const [older, newer] = [this.#older, this.#newer];
+    if (nowMs - newer.atMs >= paceMs) {
+      [this.#older, this.#newer] = [newer, { atMs: nowMs, begotten }];
+    }
+    const perMs = (begotten - older.begotten) / Math.max(paceMs, nowMs - older.atMs);
+    return Math.min(most, Math.max(fewest, Math.ceil(perMs * ms)));
+  }
+
   #wanted(limit: number, keptPieces: number): number | undefined {
-    const { clock, picker, mirror, book, policy } = this.#core;
+    const { clock, picker, mirror, book } = this.#core;
     const nowMs = clock.monotonicMs();
-    const unseen = picker.unseen(policy.mirrorWindow, limit);
+    const unseen = picker.unseen(this.#window(nowMs), limit);
     const busy = (): boolean => unseen.some((piece) => book.isAtMirror(piece, nowMs));
     if (this.#sequential && mirror.starves(nowMs, keptPieces, busy())) {
       // Somebody else may be getting it: then it will be here in a moment, but not much later.

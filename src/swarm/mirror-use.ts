@@ -154,7 +154,7 @@ export class MirrorUse {
     const { mostCrowdPatienceMs, mirrorWindow } = this.#policy;
     const { rate } = this.meter;
     if (!busy || rate === undefined) return this.#starvedMs;
-    const piecesMs = (2 * mirrorWindow * limits.pieceBytes * 1000) / rate;
+    const piecesMs = (2 * mirrorWindow.fewest * limits.pieceBytes * 1000) / rate;
     return Math.max(this.#starvedMs, Math.min(mostCrowdPatienceMs, piecesMs));
   }
 

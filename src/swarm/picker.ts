@@ -72,6 +72,11 @@ export class Picker {
     return this.#free.count;
   }
 
+  /** About how many pieces are somewhere in the crowd. */
+  get begotten(): number {
+    return Math.max(this.held.count, this.#seen.count);
+  }
+
   isFree(piece: number): boolean {
     return this.#free.has(piece);
   }

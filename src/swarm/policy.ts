@@ -55,8 +55,11 @@ export interface TransferPolicy {
   readonly largestCrowd: number;
   /** Before that a crowd is not known well enough to share the mirror. */
   readonly crowdMs: number;
-  /** So many of the first pieces that nobody has are got from the mirror, by as many members. */
-  readonly mirrorWindow: number;
+  /**
+   * So many of the first pieces that nobody has are got from the mirror, by as many members: what it
+   * gives in this time, until all have heard of it, and never fewer or more than these.
+   */
+  readonly mirrorWindow: { readonly ms: number; readonly fewest: number; readonly most: number };
   /** Without a byte in order until then the mirror is asked: apt sees one within 250 ms. */
   readonly firstByteMs: number;
   /** In a crowd the reader's silence may last this long (and a random part more): apt waits 30 s. */
@@ -112,7 +115,7 @@ export const defaultPolicy: TransferPolicy = {
   crowd: 3,
   largestCrowd: 200,
   crowdMs: second / 2,
-  mirrorWindow: 4,
+  mirrorWindow: { ms: 1000, fewest: 4, most: 64 },
   firstByteMs: 200,
   crowdStarvedMs: 2.5 * second,
   mostCrowdPatienceMs: minute,

@@ -68,6 +68,12 @@ const endless: FarAllowance = {
   giveBack: () => undefined,
 };
 
+/** Refusals of the last seconds are averaged over so long. */
+const refusalsMs = 2000;
+/** Up to so many a second who is refused may come back after a second. */
+const easyRefusals = 200;
+const mostRetryS = 30;
+
 /** Peers of whose pace is known: one that comes back at once has no fresh allowance. */
 const pacedPeers = 256;
 /** What is sent at a time where nothing is paced. */
@@ -98,6 +104,9 @@ export class UploadGate {
   readonly #queue = new Set<Waiting>();
   #active = 0;
   #farActive = 0;
+  /** Those of the last seconds, each counting less as it grows old; at that time. */
+  #refusals = 0;
+  #refusedMs = 0;
 
   constructor(clock: Clock, limits = defaultUploadLimits, allowance = endless) {
     this.#clock = clock;
@@ -133,6 +142,20 @@ export class UploadGate {
     return { active: this.#active, queued: this.#queue.size, slots: this.#limits.slots };
   }
 
+  /**
+   * When who is refused shall come back, in seconds. In a crowd of thousands later: to refuse them all
+   * each second would cost more than to serve.
+   */
+  get retryAfterS(): number {
+    const perSecond = (this.#recentRefusals() * 1000) / refusalsMs;
+    return Math.min(mostRetryS, Math.max(1, Math.round(perSecond / easyRefusals)));
+  }
+
+  #recentRefusals(): number {
+    const ageMs = this.#clock.monotonicMs() - this.#refusedMs;
+    return this.#refusals * Math.exp(-ageMs / refusalsMs);
+  }
+
   /** False: so much is not for this peer now, whatever the load. */
   allows({ near }: Uploader, bytes: number): boolean {
     if (!near && bytes > this.#allowance.leftBytes) return false;
@@ -157,7 +180,11 @@ export class UploadGate {
     const { slotsPerPeer, queue } = this.#limits;
     // No peer takes the whole queue.
     const full = this.#queue.size >= queue || party.waiting >= slotsPerPeer;
-    if (!free && full) return undefined;
+    if (!free && full) {
+      this.#refusals = this.#recentRefusals() + 1;
+      this.#refusedMs = this.#clock.monotonicMs();
+      return undefined;
+    }
     if (!who.near) this.#allowance.book(bytes);
     this.#parties.set(party.key, party);
     if (free) {

@@ -18,6 +18,8 @@ export interface ScenarioRun {
   readonly quick: boolean;
   /** Links are slower by this factor: two CPUs carry so many daemons only at a part of the rates. */
   readonly slower: number;
+  /** As many machines as these CPUs carry; undefined: as many as the scenario has. */
+  readonly machines?: number | undefined;
 }
 
 export interface Scenario {
@@ -32,8 +34,10 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   },
   crowd48: {
     variants: ["together", "staggered", "leaving", "direct"],
-    run: async ({ variant, seed, quick, slower }) => {
-      const numbers = quick ? { ...crowd48, machines: 6, sizeBytes: 5e6, withinMs: 5000 } : crowd48;
+    run: async ({ variant, seed, quick, slower, machines = crowd48.machines }) => {
+      const numbers = quick
+        ? { ...crowd48, machines: 6, sizeBytes: 5e6, withinMs: 5000 }
+        : { ...crowd48, machines };
       const options = {
         ...{ ...numbers, variant: variant as CrowdVariant, seed },
         linkMbit: numbers.linkMbit / slower,

@@ -72,7 +72,8 @@ export class Uploads implements Serving {
       if (!this.gate.allows(who, bytes)) this.#refuse(upload, { kind: "missing" });
       else {
         const leave = this.gate.enter(who, (slot) => this.#begin(upload, slot), bytes);
-        if (leave === undefined) this.#refuse(upload, { kind: "busy", retryAfterMs: 1000 });
+        const retryAfterMs = 1000 * this.gate.retryAfterS;
+        if (leave === undefined) this.#refuse(upload, { kind: "busy", retryAfterMs });
         else upload.leaveQueue = leave;
       }
     }

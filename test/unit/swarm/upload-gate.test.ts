@@ -68,6 +68,24 @@ describe("UploadGate", () => {
     assert.deepEqual(it.load(), { active: 2, queued: 1, slots: 2 });
   });
 
+  it("has thousands come back later, so that refusing them costs no more than serving", () => {
+    const { gate: it, enter, clock } = gate({ slots: 1, slotsPerPeer: 1, queue: 0 });
+    enter(near(1));
+    assert.equal(it.retryAfterS, 1);
+    const refuse = (perSecond: number, seconds: number): void => {
+      for (let tick = 0; tick < 100 * seconds; tick++) {
+        for (let each = 0; each < perSecond / 100; each++) assert.equal(enter(near(2)), undefined);
+        clock.advance(10);
+      }
+    };
+    refuse(200, 10);
+    assert.equal(it.retryAfterS, 1);
+    refuse(2000, 10);
+    assert.ok(Math.abs(it.retryAfterS - 10) <= 1, `${it.retryAfterS} s`);
+    clock.advance(20_000);
+    assert.equal(it.retryAfterS, 1);
+  });
+
   it("lets no peer take all slots, nor the whole queue", () => {
     const { gate: it, enter, granted } = gate({ slots: 8, slotsPerPeer: 2, queue: 8 });
     for (let index = 0; index < 4; index++) assert.notEqual(enter(near(1)), undefined);
