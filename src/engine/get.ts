@@ -206,7 +206,7 @@ function sizeByPeers(
           if (asked.has(endpoint.text) || asked.size >= 16 || banned(endpoint.address)) continue;
           asked.add(endpoint.text);
           pending++;
-          const what = { to: { endpoint, near }, sha256, seen: undefined, waitMs: 0 };
+          const what = { to: { endpoint, near }, sha256, names: true, seen: undefined, waitMs: 0 };
           askForState(peers, what, stop.signal)
             .then((answer) => {
               if ("failure" in answer) return;

@@ -165,14 +165,14 @@ export class PeerAnswers {
     route: Extract<FileRoute, { kind: "swarm" }>,
     self: Endpoint | undefined,
   ): Promise<Outcome> {
-    const { sha256, seen, waitMs } = route;
-    const before = this.#state(ask, sha256, self);
+    const { seen, waitMs } = route;
+    const before = this.#state(ask, route, self);
     if (before === undefined) return { what: "missing" };
     let state: PeerState | undefined = before;
     if (seen === before.have.count && waitMs > 0) {
-      const share = this.#unfinished(ask, sha256);
+      const share = this.#unfinished(ask, route.sha256);
       await this.#held.wait(ask, waitMs, (news) => share?.changed(news) ?? ((): void => undefined));
-      state = this.#state(ask, sha256, self);
+      state = this.#state(ask, route, self);
     }
     if (state === undefined) return { what: "missing" };
     const body = encodeSwarm(state);
@@ -181,23 +181,33 @@ export class PeerAnswers {
       : { what: "swarm", status: 200, body };
   }
 
-  #state(ask: Ask, sha256: Sha256, self: Endpoint | undefined): PeerState | undefined {
+  #state(
+    ask: Ask,
+    { sha256, names }: { readonly sha256: Sha256; readonly names: boolean },
+    self: Endpoint | undefined,
+  ): PeerState | undefined {
     const file = this.#whole(ask, sha256);
     const share = file === undefined ? this.#unfinished(ask, sha256) : undefined;
     const sizeBytes = file?.sizeBytes ?? share?.sizeBytes ?? 0;
     if (sizeBytes < 1) return undefined;
-    const have = share?.have ?? PieceMap.full(shapeOf(sizeBytes).pieces);
+    const peers = names ? this.#others(ask, sha256, self, share) : [];
+    if (share === undefined) {
+      const have = PieceMap.full(shapeOf(sizeBytes).pieces);
+      const sown = this.#files.sowings.sown(sha256);
+      return { sizeBytes, have, fetching: undefined, sown, peers };
+    }
+    const { have, fetching, hearsay, ticket } = share;
+    return { sizeBytes, have, fetching, hearsay, ticket, peers };
+  }
+
+  #others(
+    { who }: Ask,
+    sha256: Sha256,
+    self: Endpoint | undefined,
+    share: SharedDownload | undefined,
+  ): readonly Endpoint[] {
     const sampling = { more: share?.peers() ?? [], most: wireBounds.swarmPeers };
-    const peers = this.#askers.sample(sha256, { ...ask.who, self }, sampling);
-    return {
-      sizeBytes,
-      have,
-      fetching: share?.fetching,
-      hearsay: share?.hearsay,
-      ticket: share?.ticket,
-      sown: file === undefined ? undefined : this.#files.sowings.sown(sha256),
-      peers,
-    };
+    return this.#askers.sample(sha256, { ...who, self }, sampling);
   }
 
   #whole({ who }: Ask, sha256: Sha256): StoredFile | undefined {

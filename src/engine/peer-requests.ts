@@ -15,6 +15,7 @@ import {
   wireBounds,
 } from "../swarm/peer-wire.ts";
 import type { PieceList } from "../swarm/piece-lists.ts";
+import type { StateQuestion } from "../swarm/ports.ts";
 import { pieceEnd, pieceStart, type Shape } from "../swarm/shape.ts";
 import type { Offer } from "../swarm/transfer-plan.ts";
 import type { Failure, Load, PeerState, PieceRequest } from "../swarm/types.ts";
@@ -113,13 +114,14 @@ export async function readPieces(
 /** Its state. Rejects with AptP2pError UPSTREAM, CLOSED. */
 export async function askForState(
   peers: PeerPort,
-  what: Asked & { readonly seen: number | undefined; readonly waitMs: number },
+  what: Asked & StateQuestion,
   signal: AbortSignal,
 ): Promise<
   { readonly state: PeerState; readonly load: Load | undefined } | { readonly failure: Failure }
 > {
-  const { seen, waitMs } = what;
-  const query = seen === undefined ? "" : `?seen=${seen}&wait=${waitMs}`;
+  const { seen, waitMs, names } = what;
+  const news = seen === undefined ? "" : `?seen=${seen}&wait=${waitMs}`;
+  const query = news === "" || names ? news : `${news}&names=0`;
   const asked = { ...what, path: `/swarm${query}`, headers: {}, patienceMs: waitMs + 5 * second };
   const response = await send(peers, asked, signal);
   const body = await bodyOf(response, wireBounds.swarmBytes);

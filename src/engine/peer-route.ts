@@ -14,6 +14,8 @@ export type FileRoute =
       /** How many pieces the asker has seen there; undefined: it wants an answer at once. */
       readonly seen: number | undefined;
       readonly waitMs: number;
+      /** It wants to know of others. */
+      readonly names: boolean;
     };
 
 export type PeerRoute = FileRoute | { readonly kind: "filter" | "have" };
@@ -28,7 +30,8 @@ export function peerRoute(url: string): PeerRoute | undefined {
   if (sha256 === undefined) return undefined;
   if (what !== "swarm") return { kind: what === "pieces" ? "pieces" : "file", sha256 };
   const waitMs = Math.min(wireBounds.waitMs, numberIn(query, "wait") ?? 0);
-  return { kind: "swarm", sha256, seen: numberIn(query, "seen"), waitMs };
+  const names = numberIn(query, "names") !== 0;
+  return { kind: "swarm", sha256, seen: numberIn(query, "seen"), waitMs, names };
 }
 
 function numberIn(query: string | undefined, name: string): number | undefined {

@@ -12,6 +12,8 @@ import type { FindEvents, Finder } from "./finder.ts";
 
 /** Pauses between the rounds; the last one is repeated. */
 const pausesMs = [second / 4, second, 2 * second, 5 * second];
+/** As long as somebody has answered they grow to this: who comes later asks us, or is named by others. */
+const mostPauseMs = 40 * second;
 /** Every so many rounds the DHT is asked as well. */
 const dhtRounds = 4;
 /** With so many that have answered for the file nobody else is looked for: nobody watches more. */
@@ -31,6 +33,10 @@ export class Search {
   readonly #sizeBytes: number;
   readonly #events: FindEvents;
   #round = 0;
+  #finds = 0;
+  #askedMs = 0;
+  /** Between two rounds while somebody answers. */
+  #growingMs = 0;
   /** Of the last rounds; what is older has ended. */
   readonly #cancels: (() => void)[] = [];
   #cancelTimer: () => void = () => undefined;
@@ -52,9 +58,11 @@ export class Search {
   }
 
   #find(done: () => void): void {
-    const { finder } = this.#parts;
-    const where = this.#round % dhtRounds === 0 ? undefined : "near";
-    const again = this.#round > 0;
+    const { finder, clock } = this.#parts;
+    this.#askedMs = clock.monotonicMs();
+    const where = this.#finds % dhtRounds === 0 ? undefined : "near";
+    const again = this.#finds > 0;
+    this.#finds++;
     const events = { ...this.#events, done };
     const search = finder.find(this.#sha256, this.#sizeBytes, events, { where, again });
     this.#cancels.push(() => search.cancel());
@@ -69,8 +77,12 @@ export class Search {
     const pauseMs = pausesMs[Math.min(this.#round, pausesMs.length - 1)] ?? second;
     this.#round++;
     this.#cancelTimer = clock.after(pauseMs * (0.75 + random.next() / 2), () => {
-      if (answering() < enoughPeers) this.#find(() => undefined);
-      else this.#findLater();
+      const found = answering();
+      const sinceMs = clock.monotonicMs() - this.#askedMs;
+      if (found < enoughPeers && (found === 0 || sinceMs >= this.#growingMs)) {
+        this.#growingMs = found === 0 ? 0 : Math.min(mostPauseMs, 2 * sinceMs);
+        this.#find(() => undefined);
+      } else this.#findLater();
     });
   }
 }

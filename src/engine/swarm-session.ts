@@ -11,7 +11,7 @@ import type { Sha256 } from "../base/sha256.ts";
 import type { TransferRecord } from "../swarm/blame.ts";
 import { PieceMap } from "../swarm/piece-map.ts";
 import type { PieceList } from "../swarm/piece-lists.ts";
-import type { TransferPort } from "../swarm/ports.ts";
+import type { StateQuestion, TransferPort } from "../swarm/ports.ts";
 import { pieceAt, pieceEnd, pieceStart } from "../swarm/shape.ts";
 import { mirrorSource } from "../swarm/core.ts";
 import type { TransferPlan } from "../swarm/transfer-plan.ts";
@@ -265,10 +265,10 @@ export class SwarmSession implements TransferPort {
     abort?.abort();
   }
 
-  askState(peer: string, seen: number | undefined, waitMs: number): void {
+  askState(peer: string, question: StateQuestion): void {
     this.#ask(peer, async (to, signal) => {
       const { sha256 } = this;
-      const answer = await askForState(this.#parts.peers, { to, sha256, seen, waitMs }, signal);
+      const answer = await askForState(this.#parts.peers, { to, sha256, ...question }, signal);
       if ("failure" in answer) this.transfer.peerFailed(peer, answer.failure);
       else this.transfer.peerState(peer, answer.state, answer.load);
     });

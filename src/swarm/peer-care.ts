@@ -29,7 +29,12 @@ export class PeerCare {
       peer.asking = true;
       peer.askedAtMs = nowMs;
       const seen = peer.count;
-      port.askState(peer.key, seen, seen === undefined ? 0 : policy.watchWaitMs);
+      // Most questions are for news; whom it knows changes slowly, and costs most of an answer.
+      const names = nowMs - peer.namedMs >= policy.namesMs;
+      if (names) peer.namedMs = nowMs;
+      port.askState(peer.key, {
+        ...{ seen, names, waitMs: seen === undefined ? 0 : policy.watchWaitMs },
+      });
     }
     if (!lists) return;
     for (const peer of book.toAskForList(nowMs)) {

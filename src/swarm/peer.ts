@@ -40,6 +40,8 @@ export class Peer {
   refused: { readonly piece: number; readonly digest: Digest } | undefined;
   askedAtMs: number | undefined;
   asking = false;
+  /** When it was last asked whom it knows. */
+  namedMs = -Infinity;
   /** Its list of pieces. */
   list: "unasked" | "asked" | "told" | "none" = "unasked";
   /** When it last answered for this file; undefined: never. */

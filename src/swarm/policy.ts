@@ -17,6 +17,8 @@ export interface TransferPolicy {
   readonly newsPeers: number;
   /** How long a peer may hold back its answer until it has something new. */
   readonly watchWaitMs: number;
+  /** Between two questions to one peer for whom else it knows. */
+  readonly namesMs: number;
   /** Requests to one peer: one that flows and one that waits its turn, so that no gap comes between. */
   readonly requestsPerPeer: number;
   /** A request asks for what the peer sends in this time, so that its end is never far away. */
@@ -94,6 +96,7 @@ export const defaultPolicy: TransferPolicy = {
   watchPauseMs: second / 2,
   newsPeers: 128,
   watchWaitMs: second,
+  namesMs: 5 * second,
   requestsPerPeer: 2,
   requestMs: 150,
   requestPieces: 8,

@@ -1,6 +1,14 @@
 /** What one file's transfer needs done. The daemon does it over HTTP, the laboratory in virtual time. */
 import type { PieceRequest } from "./types.ts";
 
+export interface StateQuestion {
+  /** Pieces that it had when it last told; undefined: it has not. */
+  readonly seen: number | undefined;
+  readonly waitMs: number;
+  /** Whether it shall name others. */
+  readonly names: boolean;
+}
+
 export interface TransferPort {
   /** Starts a request. Its events come back through `Transfer`: offered, progress, piece, ended. */
   fetch(request: PieceRequest): void;
@@ -10,7 +18,7 @@ export interface TransferPort {
    * Asks a peer (endpoint text) for its state: at once, or when it has another number of pieces than
    * `seen`, after `waitMs` at the latest. Answered by `peerState` or `peerFailed`.
    */
-  askState(peer: string, seen: number | undefined, waitMs: number): void;
+  askState(peer: string, question: StateQuestion): void;
   /** Asks for its list of piece hashes. Answered by `pieceList` or `peerFailed`. */
   askList(peer: string): void;
   /** A piece that had to wait is to be kept, or to be forgotten. */

@@ -382,7 +382,8 @@ describe("GotPeers", () => {
     const target = { to: { endpoint: to, near: true }, sha256 };
     const parts = { peers, hashes: nodeHashes };
     const list = () => askForList(parts, { ...target, pieces: 2 }, quiet());
-    const state = () => askForState(peers, { ...target, seen: undefined, waitMs: 0 }, quiet());
+    const state = () =>
+      askForState(peers, { ...target, names: true, seen: undefined, waitMs: 0 }, quiet());
     const says = (path: string, script: Script) => peer.script(`${filePath}${path}`, script);
     const flood: Script = (_asked, socket) => {
       socket.write(answer("200 OK", { "content-length": `${64 * MiB}` }));

@@ -5,7 +5,7 @@
 import type { Endpoint } from "../../base/endpoint.ts";
 import { groupOf } from "../../swarm/peer-book.ts";
 import type { PieceMap } from "../../swarm/piece-map.ts";
-import type { TransferPort } from "../../swarm/ports.ts";
+import type { StateQuestion, TransferPort } from "../../swarm/ports.ts";
 import { pieceAt, pieceEnd, pieceStart } from "../../swarm/shape.ts";
 import { mirrorSource } from "../../swarm/core.ts";
 import { Transfer } from "../../swarm/transfer.ts";
@@ -136,7 +136,7 @@ export class Member implements TransferPort, Machine {
     this.#stop(request);
   }
 
-  askState(peer: string, seen: number | undefined, waitMs: number): void {
+  askState(peer: string, question: StateQuestion): void {
     const target = this.#world.member(peer);
     const unreachableMs = this.#unreachableMs(target);
     if (target === undefined || unreachableMs !== undefined) {
@@ -144,7 +144,7 @@ export class Member implements TransferPort, Machine {
       return;
     }
     this.#world.clock.after(this.#world.latencyMs(this.id, target.id), () => {
-      if (target.gone === undefined) target.uploads.askedState(this, seen, waitMs);
+      if (target.gone === undefined) target.uploads.askedState(this, question);
       else this.#stateFailed(peer, { kind: "broken" }, connectNearMs);
     });
   }

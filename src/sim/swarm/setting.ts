@@ -3,6 +3,7 @@ import type { Counters } from "../../base/counters.ts";
 import type { Endpoint } from "../../base/endpoint.ts";
 import type { PieceList } from "../../swarm/piece-lists.ts";
 import type { PieceMap } from "../../swarm/piece-map.ts";
+import type { StateQuestion } from "../../swarm/ports.ts";
 import type { TransferPolicy } from "../../swarm/policy.ts";
 import type { Shape } from "../../swarm/shape.ts";
 import type { Transfer } from "../../swarm/transfer.ts";
@@ -52,7 +53,7 @@ export interface Machine {
 /** What others may ask of a machine. */
 export interface Serving {
   asked(upload: Upload): void;
-  askedState(asker: Machine, seen: number | undefined, waitMs: number): void;
+  askedState(asker: Machine, question: StateQuestion): void;
 }
 
 export interface FindEvents {

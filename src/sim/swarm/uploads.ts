@@ -3,6 +3,7 @@ import type { Endpoint } from "../../base/endpoint.ts";
 import { limits } from "../../base/limits.ts";
 import { sampleOf } from "../../swarm/peer-book.ts";
 import { wireBounds } from "../../swarm/peer-wire.ts";
+import type { StateQuestion } from "../../swarm/ports.ts";
 import { PieceMap } from "../../swarm/piece-map.ts";
 import { pieceEnd, pieceLength, pieceStart } from "../../swarm/shape.ts";
 import { Sowing } from "../../swarm/sowing.ts";
@@ -14,6 +15,7 @@ import type { Machine, Serving, Setting, Upload } from "./setting.ts";
 interface Watcher {
   readonly asker: Machine;
   readonly seen: number;
+  readonly names: boolean;
 }
 
 export class Uploads implements Serving {
@@ -80,19 +82,19 @@ export class Uploads implements Serving {
   }
 
   /** Somebody asks what is here. */
-  askedState(asker: Machine, seen: number | undefined, waitMs: number): void {
+  askedState(asker: Machine, { seen, waitMs, names }: StateQuestion): void {
     this.#note(asker);
     if (seen === undefined || seen !== this.#member.have.count || waitMs === 0) {
-      this.#tellState(asker);
+      this.#tellState(asker, names);
       return;
     }
-    const watcher = { asker, seen };
+    const watcher = { asker, seen, names };
     this.#watchers.push(watcher);
     this.#world.clock.after(waitMs, () => {
       const at = this.#watchers.indexOf(watcher);
       if (at < 0) return;
       this.#watchers.splice(at, 1);
-      this.#tellState(asker);
+      this.#tellState(asker, names);
     });
   }
 
@@ -102,7 +104,7 @@ export class Uploads implements Serving {
     if (this.#watchers.length === 0) return;
     const watchers = this.#watchers;
     this.#watchers = [];
-    for (const { asker } of watchers) this.#tellState(asker);
+    for (const { asker, names } of watchers) this.#tellState(asker, names);
   }
 
   /** It is not there any more: with `cut`, connections end and others notice. */
@@ -214,7 +216,7 @@ export class Uploads implements Serving {
     return this.#world.listOf(this.#member).hashes.slice(piece, piece + count);
   }
 
-  #tellState(asker: Machine): void {
+  #tellState(asker: Machine, names: boolean): void {
     const { shape } = this.#world;
     const transfer = this.#member.whole ? undefined : this.#member.transfer;
     const map = (pieces: Iterable<number>): PieceMap | undefined => {
@@ -234,7 +236,7 @@ export class Uploads implements Serving {
       hearsay: some ? map(transfer.hearsay) : undefined,
       ticket: transfer?.ticket,
       sown: this.#sown,
-      peers: this.#sample(asker),
+      peers: names ? this.#sample(asker) : nobody,
     };
     const load = this.load();
     this.#world.clock.after(this.#latencyMs(asker), () =>

@@ -305,6 +305,19 @@ describe("PeerAnswers, a seed for a crowd", () => {
   });
 });
 
+describe("PeerAnswers, whom it names", () => {
+  it("names nobody where only news are wanted", async () => {
+    const { world: it } = world();
+    const url = `/~/sha256/${it.add(long)}`;
+    await it.ask(url, { headers: { "apt-p2p-port": "5000" }, remoteAddress: "10.0.0.8" });
+    const named = async (query: string): Promise<number | undefined> =>
+      parseSwarm(await bodyOf(await it.ask(`${url}/swarm${query}`)))?.peers.length;
+    assert.equal(await named(""), 1);
+    assert.equal(await named("?names=1"), 1);
+    assert.equal(await named("?names=0"), 0);
+  });
+});
+
 describe("PeerAnswers, downloads under way", () => {
   it("gives the pieces that are had, with their hashes and the map", async () => {
     const { world: it } = world();

@@ -21,18 +21,17 @@ describe("peerRoute()", () => {
     const routes = {
       [`/~/sha256/${sha256}`]: { kind: "file", sha256 },
       [`/~/sha256/${sha256}/pieces`]: { kind: "pieces", sha256 },
-      [`/~/sha256/${sha256}/swarm`]: { kind: "swarm", sha256, seen: undefined, waitMs: 0 },
-      [`/~/sha256/${sha256}/swarm?seen=3&wait=200`]: {
-        kind: "swarm",
-        sha256,
-        seen: 3,
-        waitMs: 200,
+      [`/~/sha256/${sha256}/swarm`]: {
+        ...{ kind: "swarm", sha256, seen: undefined, waitMs: 0, names: true },
+      },
+      [`/~/sha256/${sha256}/swarm?seen=3&wait=200&names=0`]: {
+        ...{ kind: "swarm", sha256, seen: 3, waitMs: 200, names: false },
       },
       [`/~/sha256/${sha256}/swarm?wait=999999&new=1&seen=0`]: {
-        ...{ kind: "swarm", sha256, seen: 0, waitMs: 10_000 },
+        ...{ kind: "swarm", sha256, seen: 0, waitMs: 10_000, names: true },
       },
       [`/~/sha256/${sha256}/swarm?seen=-1&wait=1e3`]: {
-        ...{ kind: "swarm", sha256, seen: undefined, waitMs: 0 },
+        ...{ kind: "swarm", sha256, seen: undefined, waitMs: 0, names: true },
       },
       "/~/filter": { kind: "filter" },
       "/~/have": { kind: "have" },

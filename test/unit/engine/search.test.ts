@@ -38,6 +38,21 @@ describe("Search", () => {
     assert.equal(bed.clock.pendingTimers, 0);
   });
 
+  it("asks ever more seldom as long as somebody answers", () => {
+    let answering = 5;
+    const bed = search(20e6, () => answering);
+    bed.search.start();
+    bed.clock.advance(240_000);
+    assert.ok(bed.rounds.length >= 7 && bed.rounds.length <= 14, `${bed.rounds.length} rounds`);
+    assert.ok(bed.rounds.filter(({ where }) => where === undefined).length >= 2);
+    // They have left: somebody is wanted at once.
+    answering = 0;
+    bed.rounds.length = 0;
+    bed.clock.advance(7000);
+    assert.notEqual(bed.rounds.length, 0);
+    bed.search.cancel();
+  });
+
   it("looks for nobody else while enough answer, and goes on when they leave", () => {
     let answering = enoughPeers;
     const bed = search(20e6, () => answering);
