@@ -277,7 +277,7 @@ export class PeerBook {
 
   /** Whose state is to be asked for now. */
   toAsk(nowMs: number): readonly Peer[] {
-    return this.#questions.due(this.#live, nowMs);
+    return this.#questions.due(this.#live, nowMs, this.rate(nowMs));
   }
 
   toAskForList(nowMs: number): readonly Peer[] {

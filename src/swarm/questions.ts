@@ -2,6 +2,7 @@
  * Whose state is asked for, and when: strangers once, unfinished peers again and again for news, and a
  * few whole ones for whom else they know. Peers are looked through only when somebody is due.
  */
+import { limits } from "../base/limits.ts";
 import type { Peer } from "./peer.ts";
 import type { TransferPolicy } from "./policy.ts";
 
@@ -13,6 +14,9 @@ const askedWholeMs = 2000;
 
 /** Peers that are due within so long are asked together: there are many, at any moment another one. */
 const togetherMs = 20;
+
+/** Where so many pieces take longer than the pause, it is up to twice as long: there is less to tell. */
+const newsPieces = 4;
 
 const nobody: readonly Peer[] = [];
 
@@ -51,11 +55,14 @@ export class Questions {
     else this.#later(askedAtMs + this.#pauseMs);
   }
 
-  /** Of these, in the order in which they are to be asked. */
-  due(peers: readonly Peer[], nowMs: number): readonly Peer[] {
+  /**
+   * Of these, in the order in which they are to be asked. `rate`: of all peers together, bytes a second;
+   * undefined: it is not known yet.
+   */
+  due(peers: readonly Peer[], nowMs: number, rate: number | undefined): readonly Peer[] {
     if (nowMs < this.#dueMs) return nobody;
     [this.#dueMs, this.#full, this.#earliestMs] = [Infinity, false, nowMs + togetherMs];
-    const room = this.#room(peers);
+    const room = this.#room(peers, rate);
     const [strangers, members, whole]: [Peer[], Peer[], Peer[]] = [[], [], []];
     for (const peer of peers) {
       if (peer.asking) continue;
@@ -71,7 +78,7 @@ export class Questions {
     return [...strangers, ...members, ...whole];
   }
 
-  #room(peers: readonly Peer[]): Room {
+  #room(peers: readonly Peer[], rate: number | undefined): Room {
     const { askedAtOnce, watchedPeers, watchPauseMs, newsPeers } = this.#policy;
     const room = { strangers: askedAtOnce, members: watchedPeers, whole: this.#whole };
     let members = 0;
@@ -81,7 +88,9 @@ export class Questions {
       if (have === undefined) room.strangers--;
       else room.members--;
     }
-    this.#pauseMs = watchPauseMs * Math.max(1, members / newsPeers);
+    const pieceMs = rate === undefined ? 0 : (limits.pieceBytes * 1000) / rate;
+    const easyMs = Math.max(watchPauseMs, Math.min(2 * watchPauseMs, newsPieces * pieceMs));
+    this.#pauseMs = Math.max(easyMs, (watchPauseMs * members) / newsPeers);
     return room;
   }
 

@@ -21,8 +21,8 @@ function several(first: number, count: number, have: Peer["have"]): Peer[] {
 
 describe("Questions", () => {
   /** Asks whom it is told to → how many. */
-  function ask(questions: Questions, peers: readonly Peer[], nowMs: number): number {
-    const due = questions.due(peers, nowMs);
+  function ask(questions: Questions, peers: readonly Peer[], nowMs: number, rate?: number): number {
+    const due = questions.due(peers, nowMs, rate);
     for (const peer of due) [peer.asking, peer.askedAtMs] = [true, nowMs];
     return due.length;
   }
@@ -48,6 +48,21 @@ describe("Questions", () => {
     answer(questions, members);
     // Who comes due within a moment of the others waits for that long.
     assert.equal(ask(questions, members, 520), 8);
+  });
+
+  it("are fewer while little comes that could be told of", () => {
+    const counts = [20, 1].map((piecesPerSecond) => {
+      const questions = new Questions(defaultPolicy, pieces);
+      const members = several(1, 10, new PieceMap(pieces));
+      let asked = 0;
+      for (let nowMs = 0; nowMs < 10_000; nowMs += 20) {
+        asked += ask(questions, members, nowMs, piecesPerSecond * 512 * 1024);
+        answer(questions, members);
+      }
+      return asked;
+    });
+    const [often = 0, seldom = 0] = counts;
+    assert.ok(often >= 190 && seldom <= often / 2 && seldom >= 100, counts.join(" and "));
   });
 
   it("go to strangers once, to so many at a time", () => {
