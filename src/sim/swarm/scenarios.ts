@@ -15,7 +15,7 @@ export const Mbit = 125_000;
 
 /** A switched network: half a millisecond there and back. */
 export const lan = {
-  ...{ latencyMs: () => 0.25, quantumBytes: 64 * 1024, patienceMs: 200, finding: "lan" },
+  ...{ latencyMs: () => 0.25, quantumBytes: 64 * 1024, patienceMs: 250, finding: "lan" },
 } as const satisfies Partial<SwarmPlan>;
 
 /** Look-ups of a joined node in a network of 10,000 in one region: quantiles of bench/lookup.ts. */
