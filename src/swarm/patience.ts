@@ -5,8 +5,7 @@
  */
 import { second } from "../base/units.ts";
 
-/** With what asking and ending it take, a quarter of a second at most. */
-const creditMs = 230;
+const creditMs = 250;
 /** Without a download for so long, the next one begins another run. */
 const runPauseMs = 10 * second;
 /** Less would end before the nearest neighbour could answer. */
