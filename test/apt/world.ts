@@ -4,6 +4,7 @@
  */
 import { request } from "node:http";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 
 import { AptRoot } from "../kit/apt-root.ts";
 import type { AptResult, Files, RunOptions } from "../kit/apt-root.ts";
@@ -282,7 +283,13 @@ export class World {
       this.check(names.length === 0, "the daemon is not there to tell its counters");
       return {};
     }
-    const { counters } = await this.#daemon.status();
+    let { counters } = await this.#daemon.status();
+    // What is done behind apt's back may still be under way.
+    for (const deadline = performance.now() + 10_000; performance.now() < deadline;) {
+      if (names.every((name) => (counters[name] ?? 0) > 0)) break;
+      await delay(50);
+      ({ counters } = await this.#daemon.status());
+    }
     for (const name of names) this.check((counters[name] ?? 0) > 0, `${name} has not moved`);
     return counters;
   }
