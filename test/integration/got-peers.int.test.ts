@@ -62,9 +62,14 @@ describe("GotPeers", () => {
   ): Promise<PeerHttpResponse> =>
     peers.send({ to, near: true, method: "GET", path, headers: {}, ...more }, signal);
 
-  const pieces = (script: Script, events: Partial<PieceEvents> = {}, signal = quiet()) => {
+  const pieces = (
+    script: Script,
+    events: Partial<PieceEvents> = {},
+    signal = quiet(),
+    unsown = false,
+  ) => {
     peer.script(filePath, script);
-    const request = { source: to.text, piece: 0, count: 2 };
+    const request = { source: to.text, piece: 0, count: 2, unsown };
     const target = { endpoint: to, near: true };
     return askForPieces(
       { peers, hashes: nodeHashes },
@@ -376,6 +381,20 @@ describe("GotPeers", () => {
     const failure = await pieces(endless, { received: (bytes) => void (received += bytes) });
     assert.deepEqual(failure, { kind: "wrong", what: "more bytes than asked for" });
     assert.ok(received <= file.length, `${received} bytes`);
+  });
+
+  it("wants to be the first, and hears what others have got before", async () => {
+    const wanted: (string | undefined)[] = [];
+    const script: Script = ({ headers }, socket) => {
+      wanted.push(headers["apt-p2p-unsown"]);
+      socket.write(answer("409 Conflict", { "apt-p2p-sown": "QA", "content-length": "0" }));
+    };
+    const refused = await pieces(script, {}, quiet(), true);
+    assert.ok(refused?.kind === "sown");
+    assert.deepEqual([refused.sown?.has(0), refused.sown?.has(1)], [false, true]);
+    // Who did not ask for that is refused in this way by no honest peer.
+    assert.equal((await pieces(script))?.kind, "wrong");
+    assert.deepEqual(wanted, ["1", undefined]);
   });
 
   it("reads lists and states up to their bounds only", async () => {
