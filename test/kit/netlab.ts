@@ -174,9 +174,15 @@ export class NetLab {
     for (const place of places) this.#join(this.hostOf(place), "br1");
   }
 
-  /** Everybody reaches everybody again. */
+  /**
+   * Everybody reaches everybody again, at once: a kernel that still asks who has an address that was cut
+   * off would fail whoever joins in that asking, up to 3 s after it began.
+   */
   heal(places: readonly Place[]): void {
     for (const place of places) this.#join(this.hostOf(place), "br0");
+    for (const namespace of this.#namespaces) {
+      if (namespace !== this.#switch) this.#ip(namespace, ["neigh flush nud all"]);
+    }
   }
 
   /** A port that changes its bridge forgets what it does with multicast. */
