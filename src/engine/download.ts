@@ -25,7 +25,16 @@ import { Interest } from "./interest.ts";
 import type { Mirror, MirrorResponse } from "./ports.ts";
 import { Received } from "./received.ts";
 import { pieceAt, pieceStart } from "../swarm/shape.ts";
-import { commonSize, continues, discard, isAborted, mostBytes } from "./resume-rules.ts";
+import {
+  commonSize,
+  continues,
+  discard,
+  ifRangeOf,
+  isAborted,
+  mostBytes,
+  partEnd,
+  partOf,
+} from "./resume-rules.ts";
 import { takeFromSwarm } from "./swarm-intake.ts";
 import { Waiting } from "./waiting.ts";
 import type { SwarmSession } from "./swarm-session.ts";
@@ -267,9 +276,11 @@ export class Download {
   async #streamFor(session: SwarmSession): Promise<void> {
     this.#stream = new AbortController();
     const { signal } = this.#stream;
-    session.streamStarts(() => this.#stream.abort());
+    // Of what is not the file apt gets all.
+    const stop = (): void => (this.#provable ? this.#stream.abort() : undefined);
+    const wantedBytes = session.streamStarts(stop);
     try {
-      await this.#receiveOnce();
+      await this.#receiveOnce(wantedBytes);
     } catch (thrown) {
       if (isAborted(this.#abort.signal)) throw thrown;
       if (isAborted(signal)) return;
@@ -307,7 +318,9 @@ export class Download {
   }
 
   #resumable(): boolean {
-    return this.#head?.status === 200 && (this.#provable || this.#ifRange() !== undefined);
+    return (
+      this.#head?.status === 200 && (this.#provable || ifRangeOf(this.#head.headers) !== undefined)
+    );
   }
 
   /** Without a digest the mirror's own marks must say that it is the same file. */
@@ -315,27 +328,20 @@ export class Download {
     return this.#provable ? undefined : (this.#head?.headers ?? {});
   }
 
-  /** Without a digest only the mirror itself can say that the rest belongs to the beginning. */
-  #ifRange(): string | undefined {
-    const { etag, "last-modified": date } = this.#head?.headers ?? {};
-    return etag !== undefined && !etag.startsWith("W/") ? etag : date;
-  }
-
-  async #receiveOnce(): Promise<void> {
+  /** `wantedBytes`: no more than these, if the mirror sends parts. */
+  async #receiveOnce(wantedBytes?: number): Promise<void> {
     const held = this.#received.bytes;
-    const headers: Record<string, string> = { ...this.#plan.headers };
-    if (held > 0) {
-      headers["range"] = `bytes=${held}-`;
-      const validator = this.#provable ? undefined : this.#ifRange();
-      if (validator !== undefined) headers["if-range"] = validator;
-    }
+    const part = partOf(held, wantedBytes, this.#marks());
     const response = await this.#mirror.fetch(
-      { method: "GET", url: this.#plan.url, headers, urgent: this.#plan.urgent },
+      {
+        ...{ method: "GET", url: this.#plan.url, urgent: this.#plan.urgent },
+        headers: { ...this.#plan.headers, ...part },
+      },
       this.#stream.signal,
     );
     let skip: number | undefined;
     try {
-      skip = this.#place(response, held);
+      skip = this.#place(response, held, part !== undefined);
     } catch (thrown) {
       discard(response);
       throw thrown;
@@ -345,18 +351,18 @@ export class Download {
       await this.#restart();
       return this.#receiveOnce();
     }
-    await this.#take(response, skip);
+    await this.#take(response, skip, partEnd(response, wantedBytes) ?? this.#head?.sizeBytes);
   }
 
   /**
    * Fits an answer to what is held → how many of its first bytes are held already; undefined: the
-   * mirror cannot go on from there, and what was held is thrown away.
+   * mirror cannot go on from there, and what was held is thrown away. `part`: it was asked for one.
    */
-  #place(response: MirrorResponse, held: number): number | undefined {
+  #place(response: MirrorResponse, held: number, part: boolean): number | undefined {
     const { status, headers } = response;
     this.#mirrorHead(response);
     if (
-      held > 0 &&
+      part &&
       status === 206 &&
       continues(headers, { held, size: this.sizeBytes, marks: this.#marks() })
     ) {
@@ -374,7 +380,7 @@ export class Download {
         throw new AptP2pError("CLOSED", "the mirror's file changed while it was fetched");
       }
     }
-    if (held > 0 && (status === 206 || status === 416)) return undefined;
+    if (part && (status === 206 || status === 416)) return undefined;
     const length = Number(headers["content-length"] ?? "NaN");
     this.#setHead(response, Number.isNaN(length) ? undefined : length);
     return Math.min(held, this.#received.bytes);
@@ -411,7 +417,8 @@ export class Download {
     this.#heads.resolve(this.#head);
   }
 
-  async #take(response: MirrorResponse, skipBytes: number): Promise<void> {
+  /** `end`: of the answer; undefined: it is not known. */
+  async #take(response: MirrorResponse, skipBytes: number, end: number | undefined): Promise<void> {
     const size = this.#head?.sizeBytes;
     let skip = skipBytes;
     const { signal } = this.#stream;
@@ -427,11 +434,11 @@ export class Download {
       )
         this.#tooMuch();
       this.#keep(chunk);
-      if (this.#session?.streamed(chunk, this.#received.bytes) === false) return;
+      if (this.#provable && this.#session?.streamed(chunk, this.#received.bytes) === false) return;
       if (this.#received.full) await this.#makeRoom(signal);
     }
-    if (size !== undefined && this.#received.bytes < size) {
-      throw new AptP2pError("UPSTREAM", `the mirror sent ${this.#received.bytes} of ${size} bytes`);
+    if (end !== undefined && this.#received.bytes < end) {
+      throw new AptP2pError("UPSTREAM", `the mirror sent ${this.#received.bytes} of ${end} bytes`);
     }
   }
 

@@ -6,16 +6,20 @@ import { answerMs } from "./neighbour.ts";
 
 export interface NeighbourEvents {
   readonly peers: (peers: readonly PeerInfo[]) => void;
+  /** Called once, later: nobody who answers late is waited for. */
   readonly done: () => void;
 }
 
+/** The search goes on to the last answer, which may still name somebody when nobody waits for it. */
 export class NeighbourSearch {
   readonly sha256: Sha256;
   readonly #events: NeighbourEvents;
   readonly #over: () => void;
   readonly #cancelTimer: () => void;
   readonly #named = new Map<string, PeerInfo["state"]>();
-  #expected = 0;
+  #outstanding = 0;
+  #waitedFor = 0;
+  #done = false;
   #running = true;
 
   constructor(clock: Clock, sha256: Sha256, events: NeighbourEvents, over: () => void) {
@@ -29,11 +33,13 @@ export class NeighbourSearch {
     return this.#running;
   }
 
-  /** Another answer is waited for; to be called once, when it is here. */
-  expect(): () => void {
-    this.#expected++;
+  /** Another answer is to come, and may be waited for; to be called once, when it is here. */
+  expect(waited = true): () => void {
+    this.#outstanding++;
+    if (waited) this.#waitedFor++;
     return () => {
-      if (--this.#expected === 0) this.#finish();
+      if (waited && --this.#waitedFor === 0) this.#finish();
+      if (--this.#outstanding === 0) this.end();
     };
   }
 
@@ -57,8 +63,9 @@ export class NeighbourSearch {
   }
 
   #finish(): void {
-    if (!this.#running) return;
-    this.end();
+    if (this.#done || !this.#running) return;
+    this.#done = true;
+    this.#cancelTimer();
     this.#events.done();
   }
 }

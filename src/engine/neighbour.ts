@@ -2,8 +2,8 @@
  * One machine of the own network: its filter, the questions to it, and how far it is to be relied on.
  *
  * - Who fails to answer rests: it is neither asked nor named, for longer each time.
- * - Who answers late is not waited for: no question of a later file until the late answer is here,
- *   and then a pause.
+ * - Who answers late is not waited for, for a while; no question of a later file until the late answer
+ *   is here.
  * - Every request has a deadline for its whole answer: one that trickles holds nothing for long.
  */
 import type { Counters } from "../base/counters.ts";
@@ -108,12 +108,16 @@ export class Neighbour {
     return this.#nowMs() < this.#restUntilMs;
   }
 
+  /** It can be asked. */
+  get able(): boolean {
+    if (this.rests) return false;
+    const [oldest] = this.#open;
+    return oldest === undefined || this.#nowMs() - oldest.startedMs <= answerMs;
+  }
+
   /** It can be asked, and is worth waiting for. */
   get prompt(): boolean {
-    const nowMs = this.#nowMs();
-    if (nowMs < this.#restUntilMs || nowMs < this.#quietUntilMs) return false;
-    const [oldest] = this.#open;
-    return oldest === undefined || nowMs - oldest.startedMs <= answerMs;
+    return this.able && this.#nowMs() >= this.#quietUntilMs;
   }
 
   /** It has answered after that time, or is being asked for the first time. */

@@ -144,7 +144,7 @@ export class Neighbours {
     const promising = new Set(known.filter((neighbour) => neighbour.promises(sha256)));
     const promised = [...promising].map((neighbour) => infoOf(neighbour, "whole"));
     const asked = this.#chosen(
-      known.filter((each) => !promising.has(each) && each.prompt && each.traits.near),
+      known.filter((each) => !promising.has(each) && each.traits.near),
       wanted,
     );
     for (const neighbour of known) {
@@ -160,7 +160,7 @@ export class Neighbours {
       ended();
     });
     for (const neighbour of asked) {
-      const answered = search.expect();
+      const answered = search.expect(neighbour.prompt);
       neighbour.ask(sha256, (holding) => {
         if (holding !== undefined && holding.have !== "no" && search.running) {
           counters.add(`swarm.found.${holding.have}`);
@@ -210,7 +210,7 @@ export class Neighbours {
     { sizeBytes, again }: Omit<Wanted, "sha256">,
   ): ReadonlySet<Neighbour> {
     const short = sizeBytes <= limits.pieceBytes;
-    const able = short ? silent.filter(({ filters }) => !filters) : silent;
+    const able = silent.filter((each) => (short ? each.prompt && !each.filters : each.able));
     const [all, some] = short
       ? [askShort, askShort]
       : again

@@ -93,8 +93,8 @@ export class PeerAnswers {
 
   #inNetwork(ask: Ask, kind: "have" | "filter"): Promise<Outcome> | Outcome {
     if (!ask.who.near) return { what: "forbidden" };
-    this.#asker(ask);
-    if (kind === "have") return this.#have(ask);
+    const self = this.#asker(ask);
+    if (kind === "have") return this.#have(ask, self);
     const { bytes, etag } = this.#filter.current();
     if (ask.request.headers["if-none-match"] === etag) {
       return { what: "filter", status: 304, headers: { etag } };
@@ -102,7 +102,8 @@ export class PeerAnswers {
     return { what: "filter", status: 200, headers: { etag }, body: bytes };
   }
 
-  async #have({ request, signal }: Ask): Promise<Outcome> {
+  /** Who asks for what is on its way here wants it too. */
+  async #have({ request, signal }: Ask, self: Endpoint | undefined): Promise<Outcome> {
     const { store, shared, unfinished } = this.#parts;
     const body = await request.readBody(wireBounds.haveDigests * 32);
     if (signal.aborted) throw new AptP2pError("CLOSED", "the peer has left");
@@ -116,6 +117,7 @@ export class PeerAnswers {
       }
       const share = unfinished(sha256);
       if (share === undefined) return { have: "no", local: false };
+      if (self !== undefined) share.heard(self);
       return { have: "unfinished", local: share.scope !== "public" };
     });
     return { what: "have", status: 200, body: encodeHoldings(holdings) };

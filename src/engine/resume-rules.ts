@@ -2,6 +2,7 @@
 import type { Expectation } from "../archive/types.ts";
 import { limits } from "../base/limits.ts";
 import { parseContentRange } from "./conditional.ts";
+import type { MirrorResponse } from "./ports.ts";
 
 /**
  * Whether a 206 with these headers is the rest of what is held. `marks`: headers of the beginning
@@ -23,6 +24,38 @@ export function continues(
     if (headers["last-modified"] !== marks["last-modified"]) return false;
   }
   return range?.start === held && sameSize && headers["content-encoding"] === undefined;
+}
+
+/**
+ * Headers that ask for what follows `held` bytes, all or so many of it; undefined: that is the whole
+ * file. `marks` as for `continues`.
+ */
+export function partOf(
+  held: number,
+  wantedBytes: number | undefined,
+  marks: Readonly<Record<string, string>> | undefined,
+): Readonly<Record<string, string>> | undefined {
+  if (held === 0 && wantedBytes === undefined) return undefined;
+  const end = wantedBytes === undefined ? "" : held + wantedBytes - 1;
+  return { range: `bytes=${held}-${end}`, ...(held > 0 && marks && ifRangeOf(marks)) };
+}
+
+/** Without a digest only the mirror itself can say that the rest belongs to the beginning. */
+export function ifRangeOf(
+  beginning: Readonly<Record<string, string>>,
+): { readonly "if-range": string } | undefined {
+  const { etag, "last-modified": date } = beginning;
+  const validator = etag !== undefined && !etag.startsWith("W/") ? etag : date;
+  return validator === undefined ? undefined : { "if-range": validator };
+}
+
+/** Where an answer ends that was asked for so many bytes alone; undefined: with the file. */
+export function partEnd(
+  { status, headers }: Pick<MirrorResponse, "status" | "headers">,
+  wantedBytes: number | undefined,
+): number | undefined {
+  if (wantedBytes === undefined || status !== 206) return undefined;
+  return parseContentRange(headers["content-range"])?.end;
 }
 
 /** Of a body whose length nobody told. */

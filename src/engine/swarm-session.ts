@@ -203,10 +203,16 @@ export class SwarmSession implements TransferPort {
     return bytes;
   }
 
-  /** The mirror's stream runs from now on; `stop` ends it. */
-  streamStarts(stop: () => void): void {
+  /**
+   * The mirror's stream runs from now on; `stop` ends it → how many bytes are wanted of it; undefined:
+   * as many as come.
+   */
+  streamStarts(stop: () => void): number | undefined {
     this.#stopStream = stop;
     this.#streamHasher = undefined;
+    const { streamBytes } = this.transfer.mirror;
+    if (streamBytes !== undefined) this.#parts.counters.add("swarm.mirror.tastes");
+    return streamBytes;
   }
 
   /** A chunk of the stream was put in order, up to `position` → whether it shall go on. */

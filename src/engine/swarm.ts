@@ -126,7 +126,7 @@ export class Swarm {
       search.cancel();
       later.clear();
       if (this.#live.get(sha256) === session) this.#live.delete(sha256);
-      const rate = session.transfer.mirrorRate;
+      const rate = session.transfer.mirror.bestRate;
       if (host !== undefined && rate !== undefined) this.#mirrorRates.set(host, rate);
       waited(false);
     });

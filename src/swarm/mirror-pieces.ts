@@ -80,7 +80,7 @@ export class MirrorPieces {
     if (!mirror.mayAskPieces(nowMs)) return undefined;
     return this.#turns.mine(unseen, {
       nowMs,
-      others: () => book.tickets(nowMs),
+      others: () => book.others(nowMs),
       claimed: (piece) => book.isAtMirror(piece, nowMs),
     });
   }

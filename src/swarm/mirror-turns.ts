@@ -7,7 +7,8 @@
  *
  * A piece that does not come, because its member has left, is slow or lies, belongs to another one after
  * a while. Whoever sees another part of the crowd may think that a piece is its own as well: then two
- * fetch it, as with the coin.
+ * fetch it, as with the coin. As long as numbers are unknown, as at the start, only a number that would be
+ * expected to be the best of all counts: so that of many who know nothing of each other one goes.
  */
 
 /** How long a piece belongs to one member that does not say that it is getting it. */
@@ -23,11 +24,17 @@ interface Turn {
   epoch: number;
 }
 
+/** The other members. */
+export interface Others {
+  readonly tickets: readonly number[];
+  /** Those whose number is not known yet. */
+  readonly unknown: number;
+}
+
 /** What the decision is made on. */
 export interface TurnsView {
   readonly nowMs: number;
-  /** The numbers of the other members. */
-  readonly others: () => readonly number[];
+  readonly others: () => Others;
   /** Whether a member says that it is getting a piece. */
   readonly claimed: (piece: number) => boolean;
 }
@@ -44,7 +51,7 @@ export class MirrorTurns {
   /** The first of these pieces that is ours to get. */
   mine(pieces: readonly number[], { nowMs, others, claimed }: TurnsView): number | undefined {
     for (const piece of this.#turns.keys()) if (!pieces.includes(piece)) this.#turns.delete(piece);
-    let tickets: readonly number[] | undefined;
+    let known: Others | undefined;
     let chosen: number | undefined;
     for (const piece of pieces) {
       const turn = this.#turns.get(piece) ?? { sinceMs: nowMs, forMs: turnMs, epoch: 0 };
@@ -58,17 +65,17 @@ export class MirrorTurns {
         turn.epoch++;
       }
       if (chosen !== undefined) continue;
-      tickets ??= others();
-      if (this.#isMine(piece, turn.epoch, tickets)) chosen = piece;
+      known ??= others();
+      if (this.#isMine(piece, turn.epoch, known)) chosen = piece;
     }
     return chosen;
   }
 
-  #isMine(piece: number, epoch: number, others: readonly number[]): boolean {
+  #isMine(piece: number, epoch: number, { tickets, unknown }: Others): boolean {
     const salt = Math.imul(piece + 1, 0x9e3779b1) ^ Math.imul(epoch + 1, 0x85ebca6b);
     const own = mixed(this.#own ^ salt);
-    for (const other of others) if (mixed(other ^ salt) < own) return false;
-    return true;
+    if (own >= 2 ** 32 / (unknown + 1)) return false;
+    return tickets.every((other) => mixed(other ^ salt) >= own);
   }
 }
 

@@ -44,6 +44,7 @@ export class MirrorUse {
   #bestRate: number | undefined;
   #streaming = false;
   #streamedFrom = 0;
+  #streamBytes: number | undefined;
   readonly #piecesFromMs: number;
   #progressMs: number;
   /** When something else than the mirror's stream last brought the reader on. */
@@ -95,6 +96,14 @@ export class MirrorUse {
     return this.#streaming;
   }
 
+  /**
+   * How many bytes of the stream are wanted; undefined: nobody knows yet. What is asked for without an
+   * end fills the mirror's link long after it has been cut off: it sends what lies ready.
+   */
+  get streamBytes(): number | undefined {
+    return this.#streamBytes;
+  }
+
   /** It cannot give the file. */
   failed(): void {
     this.#usable = false;
@@ -113,6 +122,7 @@ export class MirrorUse {
       this.#streamedFrom = view.position;
       this.meter.began(view.nowMs);
     }
+    this.#streamBytes = this.#tastes(view) ? this.#enoughBytes(view) : undefined;
     if (!wanted && this.#streaming) this.meter.idle(view.nowMs);
     const { rate } = this.meter;
     if (rate !== undefined && rate > (this.#bestRate ?? 0)) this.#bestRate = rate;
@@ -169,15 +179,28 @@ export class MirrorUse {
     if (!hope) return true;
     const first = view.position === view.startPosition;
     if (first && nowMs - this.#startedMs >= this.#policy.firstByteMs) return true;
-    return view.crowd > this.#policy.crowd ? this.#inCrowd(view) : this.#amongFew(view);
+    return this.#isCrowd(view) ? this.#inCrowd(view) : this.#amongFew(view);
+  }
+
+  #isCrowd({ crowd }: MirrorView): boolean {
+    return crowd > this.#policy.crowd;
+  }
+
+  /** Whether a stream would only be for a few bytes. */
+  #tastes(view: MirrorView): boolean {
+    return view.hope && this.#isCrowd(view) && !this.#impatient;
+  }
+
+  /** In a crowd, of a stream: the first bytes or a sip. */
+  #enoughBytes({ startPosition }: MirrorView): number {
+    const { tasteBytes, sipBytes } = this.#policy;
+    return this.#streamedFrom === startPosition ? tasteBytes : sipBytes;
   }
 
   #inCrowd(view: MirrorView): boolean {
     if (this.#impatient) this.#impatient = this.#amongFew(view);
     if (this.#impatient) return true;
-    const first = this.#streamedFrom === view.startPosition;
-    const enough = first ? this.#policy.tasteBytes : this.#policy.sipBytes;
-    if (this.#streaming) return view.position - this.#streamedFrom < enough;
+    if (this.#streaming) return view.position - this.#streamedFrom < this.#enoughBytes(view);
     // The reader must hear something now and then, and we how fast the mirror is by now.
     return view.nowMs - this.#progressMs >= this.#sipMs;
   }

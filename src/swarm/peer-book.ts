@@ -11,6 +11,7 @@ import { scopeOf, subnetOf, type Endpoint } from "../base/endpoint.ts";
 import type { Random } from "../base/ports.ts";
 import type { Flight } from "./flight.ts";
 import { Lots } from "./lots.ts";
+import type { Others } from "./mirror-turns.ts";
 import { OpenPeers } from "./open-peers.ts";
 import { Peer } from "./peer.ts";
 import type { Picker } from "./picker.ts";
@@ -349,17 +350,19 @@ export class PeerBook {
     return counts.rate;
   }
 
-  /** The numbers of the other members, as far as they are known. */
-  tickets(nowMs: number): number[] {
+  /** The other members. */
+  others(nowMs: number): Others {
     const { memberMs } = this.#parts.policy;
     const tickets: number[] = [];
+    let unknown = 0;
     for (const { ticket, have, failures, answeredMs = -Infinity } of this.#live) {
-      if (ticket === undefined || have === "whole" || nowMs - answeredMs > memberMs) continue;
+      if (have === "whole" || nowMs - answeredMs > memberMs) continue;
       // It may have left: what is its turn would not be got.
       if (failures > 0) continue;
-      tickets.push(ticket);
+      if (ticket === undefined) unknown++;
+      else tickets.push(ticket);
     }
-    return tickets;
+    return { tickets, unknown };
   }
 
   /** Whether a member is getting it from the mirror, as itself or others told lately. */

@@ -136,9 +136,9 @@ export class Transfer {
     return this.#searching || this.#hope();
   }
 
-  /** The best that the mirror has given, bytes a second; undefined: it was not asked for long. */
-  get mirrorRate(): number | undefined {
-    return this.#core.mirror.bestRate;
+  /** What is known of it, and how much of its stream is wanted. */
+  get mirror(): Pick<MirrorUse, "bestRate" | "streamBytes"> {
+    return this.#core.mirror;
   }
 
   /** What is being fetched from the mirror piece by piece: others need not. */

@@ -272,6 +272,33 @@ describe("Neighbours", () => {
     assert.deepEqual([named, doneMs], [["10.0.0.1:9977 whole"], 0]);
   });
 
+  it("asks one that is late all the same, and hears it when nobody waits any more", async () => {
+    const net = new FakeNetwork();
+    const machine = net.machine(at(1));
+    net.neighbours.learn(at(1));
+    await net.pass(20);
+    machine.delayMs = 400;
+    await net.find(digest(1));
+    await net.pass(500);
+    machine.downloads.add(digest(2));
+    const events: string[] = [];
+    const search = net.neighbours.find(
+      { sha256: digest(2), sizeBytes: long, again: false },
+      {
+        peers: (peers) => events.push(...peers.map(({ endpoint }) => endpoint.text)),
+        done: () => events.push("done"),
+      },
+    );
+    await net.pass(100);
+    assert.deepEqual(events, ["done"]);
+    await net.pass(400);
+    assert.deepEqual(events, ["done", at(1).text]);
+    const asked = net.times("/~/have");
+    await net.find(digest(3), short);
+    assert.equal(net.times("/~/have"), asked, "a short file is over by then");
+    search.cancel();
+  });
+
   it("forgets who fails for long, unless it was configured, and hears who comes back", async () => {
     const net = new FakeNetwork();
     net.neighbours.learn(at(1));

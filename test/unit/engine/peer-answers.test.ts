@@ -520,7 +520,7 @@ describe("PeerAnswers, the own network", () => {
       it.add(content(10, 2), "local"),
       it.add(content(10, 3), "public", false),
     ];
-    it.download(long, [0]);
+    const share = it.download(long, [0]);
     const digests = [whole, local, hidden, digestOf(long), sha256FromBytes(Buffer.alloc(32))];
     const answer = await it.ask("/~/have", {
       method: "POST",
@@ -535,6 +535,7 @@ describe("PeerAnswers, the own network", () => {
       { have: "no", local: false },
     ]);
     assert.deepEqual(it.heard, [`${nearAddress}:9977`]);
+    assert.deepEqual(share.heardOf, it.heard, "it wants what is on its way here");
   });
 
   it("refuses questions that are none, or too long", async () => {

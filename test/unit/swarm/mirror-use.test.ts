@@ -61,6 +61,19 @@ describe("The mirror in a crowd", () => {
     assert.ok(reader.position < 80 * KiB, `sips of ${reader.position} bytes in all`);
   });
 
+  it("is asked for a few bytes at the start and now and then, until nothing else comes", () => {
+    const reader = new HungryReader(20_000);
+    const wanted = new Set<number | undefined>();
+    while (reader.nowMs < 30_000) {
+      reader.step();
+      if (reader.use.streaming) wanted.add(reader.use.streamBytes);
+    }
+    assert.deepEqual([...wanted], [16 * KiB, 4 * KiB]);
+    while (!reader.use.starves(reader.nowMs, 0, false)) reader.step();
+    reader.step();
+    assert.deepEqual([reader.use.streaming, reader.use.streamBytes], [true, undefined]);
+  });
+
   it("is not waited for when nobody is at it", () => {
     const ms = new HungryReader(20_000).starvesAfter(false);
     assert.ok(ms >= 2500 && ms < 7000, `${ms} ms`);
