@@ -262,9 +262,11 @@ export const limits = {
   /** A chunk of an upload must be taken within this time: below 13 kB/s a slot is wasted. */
   uploadStallMs: 20 * second,
 
-  /** Questions for news that are held back, of one peer and of all: each holds a connection. */
+  /** Answers that are held back or go on, to one peer and to all: each holds a connection. */
   heldQuestionsPerPeer: 8,
   heldQuestions: 256,
+  /** Peers that go on telling us of themselves, for all files; others are asked again and again. */
+  followedPeers: 192,
 
   /** Lists of piece hashes kept at hand, and the longest: 8 MiB in all, files of up to 2 GiB. */
   pieceLists: 64,

@@ -24,6 +24,7 @@ import type { PeerState } from "../swarm/types.ts";
 import { BufferBody } from "./body.ts";
 import { textAnswer } from "./headers.ts";
 import { HeldQuestions } from "./held-questions.ts";
+import { newsHeader, NewsBody } from "./news.ts";
 import { PeerAskers } from "./peer-askers.ts";
 import { PeerFiles } from "./peer-files.ts";
 import { PeerFilter } from "./peer-filter.ts";
@@ -168,6 +169,8 @@ export class PeerAnswers {
     self: Endpoint | undefined,
   ): Promise<Outcome> {
     const { seen, waitMs } = route;
+    const news = this.#news(ask, route, self);
+    if (news !== undefined) return news;
     const before = this.#state(ask, route, self);
     if (before === undefined) return { what: "missing" };
     let state: PeerState | undefined = before;
@@ -181,6 +184,33 @@ export class PeerAnswers {
     return body.length > wireBounds.swarmBytes
       ? { what: "missing" }
       : { what: "swarm", status: 200, body };
+  }
+
+  /** Goes on telling of a file that is on its way here; undefined: it is not, or too many are told. */
+  #news(
+    ask: Ask,
+    route: Extract<FileRoute, { kind: "swarm" }>,
+    self: Endpoint | undefined,
+  ): Outcome | undefined {
+    const { everyMs, sha256 } = route;
+    if (everyMs === undefined || ask.request.method !== "GET") return undefined;
+    if (this.#whole(ask, sha256) !== undefined) return undefined;
+    const share = this.#unfinished(ask, sha256);
+    const over = share === undefined ? undefined : this.#held.begin(ask.who);
+    if (share === undefined || over === undefined) return undefined;
+    const { clock, counters, gate } = this.#parts;
+    let { names } = route;
+    const body = new NewsBody(clock, everyMs, {
+      ...{ over, listen: (changed) => share.changed(changed) },
+      state: () => {
+        counters.add("peers.news");
+        const state = this.#state(ask, { sha256, names }, self);
+        // Whom it knows changes slowly.
+        names = false;
+        return state && { bytes: encodeSwarm(state, gate.load()), last: state.have.whole };
+      },
+    });
+    return { what: "swarm", status: 200, headers: { [newsHeader]: `${everyMs}` }, body };
   }
 
   #state(

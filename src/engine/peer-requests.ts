@@ -3,8 +3,9 @@
  * a failure; nothing that it sends is read beyond what was asked for.
  */
 import type { Endpoint } from "../base/endpoint.ts";
-import type { Hashes } from "../base/ports.ts";
+import type { Clock, Hashes } from "../base/ports.ts";
 import type { Sha256 } from "../base/sha256.ts";
+import { limits } from "../base/limits.ts";
 import { second } from "../base/units.ts";
 import {
   parseHave,
@@ -19,6 +20,7 @@ import type { StateQuestion } from "../swarm/ports.ts";
 import { pieceEnd, pieceStart, type Shape } from "../swarm/shape.ts";
 import type { Offer } from "../swarm/transfer-plan.ts";
 import type { Failure, Load, PeerState, PieceRequest } from "../swarm/types.ts";
+import { newsHeader, readNews } from "./news.ts";
 import { PieceIntake, type WholePiece } from "./piece-intake.ts";
 import type { PeerHttpResponse, PeerPort } from "./ports.ts";
 
@@ -39,6 +41,12 @@ export interface PieceWork {
 export interface PeerTarget {
   readonly endpoint: Endpoint;
   readonly near: boolean;
+}
+
+/** A peer's word of itself. */
+export interface Told {
+  readonly state: PeerState;
+  readonly load: Load | undefined;
 }
 
 interface Asked {
@@ -116,19 +124,76 @@ export async function askForState(
   peers: PeerPort,
   what: Asked & StateQuestion,
   signal: AbortSignal,
-): Promise<
-  { readonly state: PeerState; readonly load: Load | undefined } | { readonly failure: Failure }
-> {
-  const { seen, waitMs, names } = what;
-  const news = seen === undefined ? "" : `?seen=${seen}&wait=${waitMs}`;
-  const query = news === "" || names ? news : `${news}&names=0`;
-  const asked = { ...what, path: `/swarm${query}`, headers: {}, patienceMs: waitMs + 5 * second };
-  const response = await send(peers, asked, signal);
+): Promise<Told | { readonly failure: Failure }> {
+  return stateIn(await sendQuestion(peers, what, signal));
+}
+
+/** Peers that go on telling of themselves. */
+const followed = { count: 0 };
+
+/**
+ * Its state, again and again if that is asked for and it does it → what was wrong. Rejects with
+ * AptP2pError UPSTREAM, CLOSED.
+ */
+export async function followState(
+  { peers, clock }: { readonly peers: PeerPort; readonly clock: Clock },
+  { everyMs, ...what }: Asked & StateQuestion,
+  { told, signal }: { readonly told: (told: Told) => void; readonly signal: AbortSignal },
+): Promise<Failure | undefined> {
+  if (everyMs === undefined || followed.count >= limits.followedPeers) {
+    return tellOnce(await sendQuestion(peers, what, signal), told);
+  }
+  followed.count++;
+  try {
+    const response = await sendQuestion(peers, { ...what, everyMs }, signal);
+    // Not every peer goes on, and none for everybody.
+    if (response.status !== 200 || !(newsHeader in response.headers))
+      return await tellOnce(response, told);
+    return await readNews(response.body, { clock, everyMs }, (bytes) => {
+      const state = parseSwarm(bytes);
+      if (state === undefined) return unreadable;
+      told({ state, load: state.load });
+      return undefined;
+    });
+  } finally {
+    followed.count--;
+  }
+}
+
+async function tellOnce(
+  response: PeerHttpResponse,
+  told: (told: Told) => void,
+): Promise<Failure | undefined> {
+  const answer = await stateIn(response);
+  if ("failure" in answer) return answer.failure;
+  told(answer);
+  return undefined;
+}
+
+const unreadable = { kind: "wrong", what: "an unreadable state" } as const;
+
+async function stateIn(response: PeerHttpResponse): Promise<Told | { readonly failure: Failure }> {
   const body = await bodyOf(response, wireBounds.swarmBytes);
   if ("failure" in body) return body;
   const state = parseSwarm(body.bytes);
-  if (state === undefined) return { failure: { kind: "wrong", what: "an unreadable state" } };
+  if (state === undefined) return { failure: unreadable };
   return { state, load: parseLoad(response.headers["apt-p2p-load"]) };
+}
+
+function sendQuestion(
+  peers: PeerPort,
+  { seen, waitMs, names, everyMs, ...what }: Asked & StateQuestion,
+  signal: AbortSignal,
+): Promise<PeerHttpResponse> {
+  const asked = {
+    ...(seen !== undefined && { seen, wait: waitMs }),
+    ...(!names && { names: 0 }),
+    ...(everyMs !== undefined && { every: everyMs }),
+  };
+  const query = Object.entries(asked).map(([name, value]) => `${name}=${value}`);
+  const path = query.length === 0 ? "/swarm" : `/swarm?${query.join("&")}`;
+  const patience = { patienceMs: waitMs + 5 * second, news: everyMs !== undefined };
+  return send(peers, { ...what, path, headers: {}, ...patience }, signal);
 }
 
 /** Its list of pieces. Rejects with AptP2pError UPSTREAM, CLOSED. */
@@ -190,10 +255,12 @@ function send(
     path,
     headers,
     patienceMs,
+    news = false,
   }: Asked & {
     readonly path: string;
     readonly headers: Readonly<Record<string, string>>;
     readonly patienceMs?: number;
+    readonly news?: boolean;
   },
   signal: AbortSignal,
 ): Promise<PeerHttpResponse> {
@@ -202,6 +269,7 @@ function send(
       ...{ to: to.endpoint, near: to.near, method: "GET", headers },
       path: `/~/sha256/${sha256}${path}`,
       ...(patienceMs !== undefined && { patienceMs }),
+      ...(news && { news: true as const }),
     },
     signal,
   );

@@ -14,6 +14,8 @@ export type FileRoute =
       /** How many pieces the asker has seen there; undefined: it wants an answer at once. */
       readonly seen: number | undefined;
       readonly waitMs: number;
+      /** It wants to be told of changes from now on, so often at most. */
+      readonly everyMs: number | undefined;
       /** It wants to know of others. */
       readonly names: boolean;
     };
@@ -31,7 +33,8 @@ export function peerRoute(url: string): PeerRoute | undefined {
   if (what !== "swarm") return { kind: what === "pieces" ? "pieces" : "file", sha256 };
   const waitMs = Math.min(wireBounds.waitMs, numberIn(query, "wait") ?? 0);
   const names = numberIn(query, "names") !== 0;
-  return { kind: "swarm", sha256, seen: numberIn(query, "seen"), waitMs, names };
+  const everyMs = numberIn(query, "every");
+  return { kind: "swarm", sha256, seen: numberIn(query, "seen"), waitMs, names, everyMs };
 }
 
 function numberIn(query: string | undefined, name: string): number | undefined {

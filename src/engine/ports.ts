@@ -50,6 +50,8 @@ export interface PeerHttpRequest {
   readonly body?: Uint8Array;
   /** Until the answer's head; a default without it. */
   readonly patienceMs?: number;
+  /** Its answer goes on for long: pieces must not wait for the connection. */
+  readonly news?: true;
 }
 
 export interface PeerHttpResponse {

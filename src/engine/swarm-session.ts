@@ -20,9 +20,10 @@ import type { Failure, PeerInfo, PieceRequest } from "../swarm/types.ts";
 import {
   askForList,
   askForPieces,
-  askForState,
+  followState,
   type PeerTarget,
   type PieceEvents,
+  type Told,
 } from "./peer-requests.ts";
 import { askMirrorForPieces } from "./mirror-pieces.ts";
 import { givePieceBuffer } from "./piece-buffers.ts";
@@ -255,6 +256,8 @@ export class SwarmSession implements TransferPort {
   fetch(request: PieceRequest): void {
     const abort = new AbortController();
     this.#flights.set(request, abort);
+    // Others shall not ask the mirror for the same.
+    if (request.source === mirrorSource) this.#changed();
     this.#run(request, abort.signal)
       .then((failure) => {
         if (this.#flights.delete(request)) this.transfer.ended(request, failure);
@@ -273,10 +276,12 @@ export class SwarmSession implements TransferPort {
 
   askState(peer: string, question: StateQuestion): void {
     this.#ask(peer, async (to, signal) => {
-      const { sha256 } = this;
-      const answer = await askForState(this.#parts.peers, { to, sha256, ...question }, signal);
-      if ("failure" in answer) this.transfer.peerFailed(peer, answer.failure);
-      else this.transfer.peerState(peer, answer.state, answer.load);
+      const { sha256, transfer } = this;
+      const told = ({ state, load }: Told): void => transfer.peerState(peer, state, load);
+      const what = { to, sha256, ...question };
+      const failure = await followState(this.#parts, what, { told, signal });
+      if (failure === undefined) transfer.answerEnded(peer);
+      else transfer.peerFailed(peer, failure);
     });
   }
 

@@ -33,7 +33,7 @@ interface Way {
 
 /** To one peer: those that bring pieces of a run of small files, and one for a question. */
 const connectionsPerPeer = 6;
-/** As many questions as a peer holds back until it has news (limits.heldQuestionsPerPeer). */
+/** As many as a peer tells its news at the same time (limits.heldQuestionsPerPeer). */
 const newsPerPeer = 8;
 const connections = 256;
 /** On the own network a machine answers at once or is not there. */
@@ -47,7 +47,7 @@ const idleMs = 60 * second;
 export class GotPeers implements PeerPort {
   readonly #settings: GotPeersSettings;
   readonly #pool: ConnectionPool;
-  /** Questions whose answers are held back have connections of their own: pieces must not wait. */
+  /** Answers that go on for long have connections of their own: pieces must not wait. */
   readonly #newsPool: ConnectionPool;
 
   constructor(settings: GotPeersSettings) {
@@ -66,8 +66,7 @@ export class GotPeers implements PeerPort {
     if (!this.#settings.mayDial(request.to)) {
       throw new AptP2pError("UPSTREAM", `${request.to.text} is no peer`);
     }
-    const patient = (request.patienceMs ?? headMs) > headMs;
-    const pool = patient ? this.#newsPool : this.#pool;
+    const pool = request.news === true ? this.#newsPool : this.#pool;
     const leave = pool.enter();
     try {
       const response = await this.#sendTwice(request, { agent: pool.agent, signal, leave });

@@ -71,7 +71,11 @@ export class MirrorPieces {
     const { clock, picker, mirror, book } = this.#core;
     const nowMs = clock.monotonicMs();
     const unseen = picker.unseen(this.#window(nowMs), limit);
-    const busy = (): boolean => unseen.some((piece) => book.isAtMirror(piece, nowMs));
+    const busy = (): boolean => {
+      const { tickets, unknown } = book.others(nowMs);
+      // Of a crowd that has just come together nobody knows yet what it does.
+      return unknown > tickets.length || unseen.some((piece) => book.isAtMirror(piece, nowMs));
+    };
     if (this.#sequential && mirror.starves(nowMs, keptPieces, busy())) {
       // Somebody else may be getting it: then it will be here in a moment, but not much later.
       const other = !mirror.starvesLong(nowMs) && book.isAtMirror(picker.next, nowMs);

@@ -151,14 +151,12 @@ export class PeerBook {
     this.#happened(peer);
   }
 
-  /** It has answered the question for its state. */
+  /** It has told its state. */
   answered(
     peer: Peer,
     { have, fetching, hearsay, ticket, sown }: PeerState,
     { load, nowMs }: { readonly load: Load | undefined; readonly nowMs: number },
   ): void {
-    peer.asking = false;
-    this.#questions.answered(peer);
     this.#spoke(peer, nowMs);
     if (peer.askedAtMs !== undefined && peer.have === undefined) {
       peer.rttMs = Math.min(1000, nowMs - peer.askedAtMs);
@@ -247,6 +245,12 @@ export class PeerBook {
     }
   }
 
+  /** Its answer to the question for its state is over. */
+  replied(peer: Peer): void {
+    peer.asking = false;
+    this.#questions.answered(peer);
+  }
+
   /** It has not answered the question for its state. */
   unanswered(peer: Peer): void {
     peer.asking = false;
@@ -279,6 +283,11 @@ export class PeerBook {
   /** Whose state is to be asked for now. */
   toAsk(nowMs: number): readonly Peer[] {
     return this.#questions.due(this.#live, nowMs, this.rate(nowMs));
+  }
+
+  /** So often at most those that are asked shall tell of themselves. */
+  get newsEveryMs(): number {
+    return this.#questions.everyMs;
   }
 
   toAskForList(nowMs: number): readonly Peer[] {

@@ -1,10 +1,12 @@
 /** When a peer is asked for its state; what follows if it was busy, failed or lied: a pause, or the end. */
 import type { Deliveries } from "./blame.ts";
 import type { Core } from "./core.ts";
+import type { Flight } from "./flight.ts";
 import type { Flights } from "./flights.ts";
 import type { Peer } from "./peer.ts";
 import type { Digest } from "./piece-lists.ts";
 import type { PieceMap } from "./piece-map.ts";
+import { pieceLength } from "./shape.ts";
 import type { Failure } from "./types.ts";
 
 /** After so many in a row a peer rests: others are always sooner, or it does not mean what it says. */
@@ -34,6 +36,7 @@ export class PeerCare {
       if (names) peer.namedMs = nowMs;
       port.askState(peer.key, {
         ...{ seen, names, waitMs: seen === undefined ? 0 : policy.watchWaitMs },
+        everyMs: peer.have === "whole" ? undefined : book.newsEveryMs,
       });
     }
     if (!lists) return;
@@ -77,6 +80,22 @@ export class PeerCare {
     if (failure.kind === "wrong") this.drop(peer, "wrong");
     else if (peer.failures > (never ? 1 : 2)) this.drop(peer, "broken");
     else this.rest(peer, this.#core.policy.restMs * peer.failures);
+  }
+
+  /** It sent something else than is believed: it is out. */
+  blame(flight: Flight, piece: number, digest: Digest): void {
+    const { counters, book, shape } = this.#core;
+    counters.add("swarm.pieces.refused");
+    counters.add("swarm.bytes.refused", pieceLength(shape, piece));
+    // Its bytes have been counted.
+    flight.donePieces = Math.max(flight.donePieces, piece - flight.piece + 1);
+    this.#flights.end(flight, "cancel");
+    const peer = book.get(flight.source);
+    if (peer === undefined) return;
+    // Who sends something else than it says itself is no victim of another's list.
+    const claim = flight.claims[piece - flight.piece] ?? digest;
+    if (claim === digest) peer.refused = { piece, digest };
+    this.drop(peer, "piece");
   }
 
   /** It had given before what was asked of it: something else of it will do, at once if it said what. */

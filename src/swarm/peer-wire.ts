@@ -65,11 +65,12 @@ export function parseHave(text: string | undefined, pieces: number): PieceMap | 
   return PieceMap.parse(Buffer.from(text, "base64url"), pieces);
 }
 
-/** At most `wireBounds.swarmBytes`, for files of up to 128 GiB. */
-export function encodeSwarm(state: PeerState): Uint8Array {
+/** At most `wireBounds.swarmBytes`, for files of up to 128 GiB. `load`: where no header tells it. */
+export function encodeSwarm(state: PeerState, load?: Load): Uint8Array {
   const { sizeBytes, have, fetching, hearsay, ticket, sown, peers } = state;
   const dict = new Map<string, BencodeValue>([["s", sizeBytes]]);
   if (ticket !== undefined) dict.set("r", ticket);
+  if (load !== undefined) dict.set("l", Buffer.from(formatLoad(load)));
   if (!have.whole) dict.set("b", have.bytes);
   if (fetching !== undefined && fetching.count > 0) dict.set("f", fetching.bytes);
   if (hearsay !== undefined && hearsay.count > 0) dict.set("g", hearsay.bytes);
@@ -80,7 +81,9 @@ export function encodeSwarm(state: PeerState): Uint8Array {
   return encodeBencode(dict);
 }
 
-export function parseSwarm(bytes: Uint8Array): PeerState | undefined {
+export function parseSwarm(
+  bytes: Uint8Array,
+): (PeerState & { readonly load: Load | undefined }) | undefined {
   const decoded = decodeBencode(bytes, wireBounds.swarmBytes);
   if ("problem" in decoded || !isDict(decoded.value)) return undefined;
   const dict = decoded.value;
@@ -96,7 +99,10 @@ export function parseSwarm(bytes: Uint8Array): PeerState | undefined {
   if (have === "bad" || fetching === "bad" || hearsay === "bad" || sown === "bad") return undefined;
   if (peers === undefined || !(ticket === undefined || isTicket(ticket))) return undefined;
   const all = have ?? PieceMap.full(pieces);
-  return { sizeBytes, have: all, fetching, hearsay, ticket, sown, peers };
+  const load = dict.get("l");
+  const told =
+    load instanceof Uint8Array ? parseLoad(Buffer.from(load).toString("latin1")) : undefined;
+  return { sizeBytes, have: all, fetching, hearsay, ticket, sown, peers, load: told };
 }
 
 /** Hashes one after another → digits; undefined: not so many. */

@@ -9,11 +9,11 @@ export interface TransferPolicy {
   readonly knownPeers: number;
   /** Peers whose state is being asked at the same time. */
   readonly askedAtOnce: number;
-  /** Unfinished peers of which news are awaited. More tell nothing new, and each costs requests. */
+  /** Unfinished peers of which news are awaited. Each costs a connection. */
   readonly watchedPeers: number;
-  /** Between two questions for the state of one peer. */
+  /** Between two words of one peer of its state, or two questions for it. */
   readonly watchPauseMs: number;
-  /** With more unfinished peers than these the time between is longer: questions are no more in all. */
+  /** With more unfinished peers than these the time between is longer: words are no more in all. */
   readonly newsPeers: number;
   /** How long a peer may hold back its answer until it has something new. */
   readonly watchWaitMs: number;
@@ -92,7 +92,7 @@ export interface TransferPolicy {
 export const defaultPolicy: TransferPolicy = {
   knownPeers: 200,
   askedAtOnce: 16,
-  watchedPeers: 12,
+  watchedPeers: 128,
   watchPauseMs: second / 2,
   newsPeers: 128,
   watchWaitMs: second,

@@ -7,6 +7,8 @@ export interface StateQuestion {
   readonly waitMs: number;
   /** Whether it shall name others. */
   readonly names: boolean;
+  /** It shall go on telling when its state changes, so often at most; undefined: once will do. */
+  readonly everyMs?: number | undefined;
 }
 
 export interface TransferPort {
@@ -16,7 +18,8 @@ export interface TransferPort {
   cancel(request: PieceRequest): void;
   /**
    * Asks a peer (endpoint text) for its state: at once, or when it has another number of pieces than
-   * `seen`, after `waitMs` at the latest. Answered by `peerState` or `peerFailed`.
+   * `seen`, after `waitMs` at the latest, or again and again. Answered by `peerState`, as often as it
+   * tells, and then `answerEnded`; or by `peerFailed`.
    */
   askState(peer: string, question: StateQuestion): void;
   /** Asks for its list of piece hashes. Answered by `pieceList` or `peerFailed`. */

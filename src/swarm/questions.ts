@@ -44,6 +44,10 @@ export class Questions {
     this.#whole = pieces <= exchangePieces ? 0 : askedWhole;
   }
 
+  get everyMs(): number {
+    return Math.round(this.#pauseMs);
+  }
+
   /** Others are there than before, or they are something else. */
   changed(): void {
     this.#dueMs = -Infinity;

@@ -83,7 +83,10 @@ export class Transfer {
     this.#requests = new Requests(this.#core, this.#flights);
     this.#belief = new Belief(this.#core, plan.sha256, {
       kept: (flight, piece) => this.#keep(flight, piece),
-      wrong: (flight, piece, digest) => this.#blame(flight, piece, digest),
+      wrong: (flight, piece, digest) => {
+        this.#refusedPieces++;
+        this.#care.blame(flight, piece, digest);
+      },
       refuted: (teller) => {
         const peer = book.get(teller);
         if (peer !== undefined) this.#care.drop(peer, "list");
@@ -211,6 +214,15 @@ export class Transfer {
     }
     book.answered(peer, state, { load, nowMs: this.#nowMs });
     book.exchange(peer, state.peers, this.#nowMs);
+    this.#pump();
+  }
+
+  /** To the question for its state: it tells no more. */
+  answerEnded(key: string): void {
+    const { book } = this.#core;
+    const peer = book.get(key);
+    if (peer === undefined || this.#closed) return;
+    book.replied(peer);
     this.#pump();
   }
 
@@ -397,23 +409,6 @@ export class Transfer {
     }
     this.#flights.endRivals(piece, flight);
     this.#core.port.wake();
-  }
-
-  /** It sent something else than is believed: it is out. */
-  #blame(flight: Flight, piece: number, digest: Digest): void {
-    const { counters, book } = this.#core;
-    this.#refusedPieces++;
-    counters.add("swarm.pieces.refused");
-    counters.add("swarm.bytes.refused", pieceLength(this.shape, piece));
-    // Its bytes have been counted.
-    flight.donePieces = Math.max(flight.donePieces, piece - flight.piece + 1);
-    this.#flights.end(flight, "cancel");
-    const peer = book.get(flight.source);
-    if (peer === undefined) return;
-    // Who sends something else than it says itself is no victim of another's list.
-    const claim = flight.claims[piece - flight.piece] ?? digest;
-    if (claim === digest) peer.refused = { piece, digest };
-    this.#care.drop(peer, "piece");
   }
 
   #tickLater(): void {

@@ -233,7 +233,7 @@ describe("GotPeers", () => {
   it("lets pieces pass questions whose answers are held back", async () => {
     const held = new AbortController();
     const waiting = Array.from({ length: 8 }, () =>
-      send("/~/silent", { patienceMs: 15_000 }, held.signal),
+      send("/~/silent", { patienceMs: 15_000, news: true }, held.signal),
     );
     const before = performance.now();
     assert.equal((await send("/~/none")).status, 404);

@@ -9,7 +9,7 @@ import type { StateQuestion, TransferPort } from "../../swarm/ports.ts";
 import { pieceAt, pieceEnd, pieceStart } from "../../swarm/shape.ts";
 import { mirrorSource } from "../../swarm/core.ts";
 import { Transfer } from "../../swarm/transfer.ts";
-import type { Failure, Load, PeerInfo, PeerState, PieceRequest } from "../../swarm/types.ts";
+import type { Failure, PeerInfo, PieceRequest } from "../../swarm/types.ts";
 import type { Host } from "./links.ts";
 import type { MemberPlan } from "./plan.ts";
 import {
@@ -19,6 +19,7 @@ import {
   type MirrorAnswer,
   type ReaderFigures,
   type Setting,
+  type ToldState,
 } from "./setting.ts";
 import { Uploads } from "./uploads.ts";
 
@@ -200,8 +201,14 @@ export class Member implements TransferPort, Machine {
     });
   }
 
-  toldState(by: Machine, state: PeerState, load: Load): void {
-    if (this.#going) this.transfer?.peerState(by.endpoint.text, state, load);
+  get listens(): boolean {
+    return this.#going;
+  }
+
+  toldState(by: Machine, { state, load, last }: ToldState): void {
+    if (!this.#going) return;
+    this.transfer?.peerState(by.endpoint.text, state, load);
+    if (last) this.transfer?.answerEnded(by.endpoint.text);
   }
 
   stateFailed(by: Machine, delayMs: number): void {

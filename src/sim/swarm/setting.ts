@@ -26,6 +26,14 @@ export interface ReaderFigures {
   refetches: number;
 }
 
+/** What one machine tells another of itself. */
+export interface ToldState {
+  readonly state: PeerState;
+  readonly load: Load;
+  /** It tells no more until it is asked again. */
+  readonly last: boolean;
+}
+
 /** A machine of the swarm as the others see it. */
 export interface Machine {
   readonly id: number;
@@ -45,7 +53,9 @@ export interface Machine {
   gotPiece(request: PieceRequest, piece: number, content: Content): void;
   gotAll(request: PieceRequest): void;
   failedLater(request: PieceRequest, failure: Failure, delayMs: number): void;
-  toldState(by: Machine, state: PeerState, load: Load): void;
+  /** It still wants to know of others. */
+  readonly listens: boolean;
+  toldState(by: Machine, told: ToldState): void;
   stateFailed(by: Machine, delayMs: number): void;
   streamed(bytes: number): void;
 }

@@ -3,6 +3,7 @@ import type { Endpoint } from "../../base/endpoint.ts";
 import { limits } from "../../base/limits.ts";
 import { sampleOf } from "../../swarm/peer-book.ts";
 import { wireBounds } from "../../swarm/peer-wire.ts";
+import { News } from "../../swarm/news.ts";
 import type { StateQuestion } from "../../swarm/ports.ts";
 import { PieceMap } from "../../swarm/piece-map.ts";
 import { pieceEnd, pieceLength, pieceStart } from "../../swarm/shape.ts";
@@ -14,8 +15,7 @@ import type { Machine, Serving, Setting, Upload } from "./setting.ts";
 
 interface Watcher {
   readonly asker: Machine;
-  readonly seen: number;
-  readonly names: boolean;
+  readonly news: News;
 }
 
 export class Uploads implements Serving {
@@ -28,7 +28,7 @@ export class Uploads implements Serving {
   readonly #sowing: Sowing;
   #sownCopy: PieceMap | undefined;
   #sownOf: PieceMap | undefined;
-  #watchers: Watcher[] = [];
+  readonly #watchers = new Set<Watcher>();
   /** What was here when it was last copied, and of which map; undefined: other pieces since. */
   #copy: PieceMap | undefined;
   #copied: PieceMap | undefined;
@@ -82,29 +82,30 @@ export class Uploads implements Serving {
   }
 
   /** Somebody asks what is here. */
-  askedState(asker: Machine, { seen, waitMs, names }: StateQuestion): void {
+  askedState(asker: Machine, { names, everyMs }: StateQuestion): void {
     this.#note(asker);
-    if (seen === undefined || seen !== this.#member.have.count || waitMs === 0) {
-      this.#tellState(asker, names);
+    const follows = everyMs !== undefined && this.#watchers.size < limits.heldQuestions;
+    if (!follows || this.#member.whole) {
+      this.#tellState(asker, { names, last: true });
       return;
     }
-    const watcher = { asker, seen, names };
-    this.#watchers.push(watcher);
-    this.#world.clock.after(waitMs, () => {
-      const at = this.#watchers.indexOf(watcher);
-      if (at < 0) return;
-      this.#watchers.splice(at, 1);
-      this.#tellState(asker, names);
+    this.#tellState(asker, { names, last: false });
+    const news = new News(this.#world.clock, everyMs, (due) => {
+      const last = due || this.#member.whole || !asker.listens;
+      if (last) {
+        news.end();
+        this.#watchers.delete(watcher);
+      }
+      this.#tellState(asker, { names: false, last });
     });
+    const watcher = { asker, news };
+    this.#watchers.add(watcher);
   }
 
   /** Other pieces are here, or are being fetched from the mirror: whoever waits for news has them. */
   changed(): void {
     this.#copy = undefined;
-    if (this.#watchers.length === 0) return;
-    const watchers = this.#watchers;
-    this.#watchers = [];
-    for (const { asker, names } of watchers) this.#tellState(asker, names);
+    for (const { news } of [...this.#watchers]) news.changed();
   }
 
   /** It is not there any more: with `cut`, connections end and others notice. */
@@ -113,10 +114,11 @@ export class Uploads implements Serving {
       if (cut) this.#refuse(upload, { kind: "broken" });
       else upload.end();
     }
-    for (const { asker } of this.#watchers) {
+    for (const { asker, news } of this.#watchers) {
+      news.end();
       if (cut) asker.stateFailed(this.#member, this.#latencyMs(asker));
     }
-    this.#watchers = [];
+    this.#watchers.clear();
   }
 
   #note(asker: Machine): void {
@@ -216,7 +218,10 @@ export class Uploads implements Serving {
     return this.#world.listOf(this.#member).hashes.slice(piece, piece + count);
   }
 
-  #tellState(asker: Machine, names: boolean): void {
+  #tellState(
+    asker: Machine,
+    { names, last }: { readonly names: boolean; readonly last: boolean },
+  ): void {
     const { shape } = this.#world;
     const transfer = this.#member.whole ? undefined : this.#member.transfer;
     const map = (pieces: Iterable<number>): PieceMap | undefined => {
@@ -240,7 +245,7 @@ export class Uploads implements Serving {
     };
     const load = this.load();
     this.#world.clock.after(this.#latencyMs(asker), () =>
-      asker.toldState(this.#member, state, load),
+      asker.toldState(this.#member, { state, load, last }),
     );
   }
 

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "mocha";
 import { limits } from "../../../src/base/limits.ts";
 import { sha256FromBytes } from "../../../src/base/sha256.ts";
+import type { Body } from "../../../src/engine/body.ts";
+import { readNews } from "../../../src/engine/news.ts";
 import { Bloom } from "../../../src/swarm/bloom.ts";
 import {
   encodeHaveQuestion,
@@ -37,6 +39,15 @@ function world(options: PeerWorldOptions = {}): { clock: VirtualClock; world: Pe
 
 function range(start: number, end: number): { headers: { range: string } } {
   return { headers: { range: `bytes=${start}-${end - 1}` } };
+}
+
+/** As one who follows reads it. */
+async function* chunksOf(body: Body): AsyncGenerator<Buffer> {
+  try {
+    for (let chunk = await body.next(); chunk !== undefined; chunk = await body.next()) yield chunk;
+  } finally {
+    body.close();
+  }
 }
 
 /** Lets what is ready run. */
@@ -445,6 +456,62 @@ describe("PeerAnswers, news", () => {
     const now = parseSwarm(await bodyOf(await it.ask(url)));
     assert.equal(now?.have.count, 2);
     assert.equal(clock.pendingTimers, 0);
+  });
+
+  it("goes on telling whoever wants to follow, until the file is whole", async () => {
+    const { clock, world: it } = world();
+    const download = it.download(long, [0]);
+    const answer = await it.ask(`/~/sha256/${digestOf(long)}/swarm?every=500`);
+    assert.deepEqual(
+      [answer.headers["apt-p2p-every"], answer.headers["content-length"]],
+      ["500", undefined],
+    );
+    const { body } = answer;
+    assert.ok(body !== undefined);
+    const told: (number | undefined)[] = [];
+    const over = readNews(chunksOf(body), { clock, everyMs: 500 }, (bytes) => {
+      const state = parseSwarm(bytes);
+      assert.ok(state?.load !== undefined);
+      told.push(state.have.count);
+      return undefined;
+    });
+    await settle();
+    assert.deepEqual(told, [1]);
+    download.gain(1);
+    await settle();
+    assert.deepEqual(told, [1], "so soon it is not told again");
+    clock.advance(500);
+    await settle();
+    assert.deepEqual(told, [1, 2]);
+    clock.advance(2000);
+    await settle();
+    assert.deepEqual(told, [1, 2, 2], "it is still there");
+    clock.advance(500);
+    download.gain(2);
+    await settle();
+    assert.deepEqual(told, [1, 2, 2, 3]);
+    assert.deepEqual([await over, it.counters.get("peers.news")], [undefined, 4]);
+    assert.deepEqual([download.listeners.size, clock.pendingTimers], [0, 0]);
+  });
+
+  it("goes on for eight files of one peer, and answers once what is beyond or whole", async () => {
+    const { world: it } = world();
+    it.download(long, [0]);
+    const ask = (what: string) => it.ask(`/~/sha256/${what}/swarm?every=500`);
+    const answers = [];
+    for (let count = 0; count < limits.heldQuestionsPerPeer; count++) {
+      answers.push(await ask(digestOf(long)));
+    }
+    assert.ok(answers.every(({ headers }) => headers["apt-p2p-every"] === "500"));
+    const whole = it.add(content(600_000, 7));
+    for (const what of [digestOf(long), whole]) {
+      const { status, headers } = await ask(what);
+      assert.deepEqual([status, headers["apt-p2p-every"]], [200, undefined], what);
+    }
+    answers[0]?.body?.close();
+    const again = await ask(digestOf(long));
+    assert.equal(again.headers["apt-p2p-every"], "500");
+    for (const { body } of [...answers, again]) body?.close();
   });
 
   it("answers when the time is over, and 404 when the download is", async () => {

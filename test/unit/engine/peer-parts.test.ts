@@ -23,15 +23,16 @@ describe("peerRoute()", () => {
       [`/~/sha256/${sha256}/pieces`]: { kind: "pieces", sha256 },
       [`/~/sha256/${sha256}/swarm`]: {
         ...{ kind: "swarm", sha256, seen: undefined, waitMs: 0, names: true },
+        everyMs: undefined,
       },
-      [`/~/sha256/${sha256}/swarm?seen=3&wait=200&names=0`]: {
-        ...{ kind: "swarm", sha256, seen: 3, waitMs: 200, names: false },
+      [`/~/sha256/${sha256}/swarm?seen=3&wait=200&names=0&every=500`]: {
+        ...{ kind: "swarm", sha256, seen: 3, waitMs: 200, names: false, everyMs: 500 },
       },
       [`/~/sha256/${sha256}/swarm?wait=999999&new=1&seen=0`]: {
-        ...{ kind: "swarm", sha256, seen: 0, waitMs: 10_000, names: true },
+        ...{ kind: "swarm", sha256, seen: 0, waitMs: 10_000, names: true, everyMs: undefined },
       },
-      [`/~/sha256/${sha256}/swarm?seen=-1&wait=1e3`]: {
-        ...{ kind: "swarm", sha256, seen: undefined, waitMs: 0, names: true },
+      [`/~/sha256/${sha256}/swarm?seen=-1&wait=1e3&every=-5`]: {
+        ...{ kind: "swarm", sha256, seen: undefined, waitMs: 0, names: true, everyMs: undefined },
       },
       "/~/filter": { kind: "filter" },
       "/~/have": { kind: "have" },

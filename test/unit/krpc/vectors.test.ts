@@ -17,6 +17,7 @@ import {
   pieceListKey,
 } from "../../../src/krpc/value.ts";
 import * as bloom from "../../../src/swarm/bloom.ts";
+import { newsBounds } from "../../../src/swarm/news.ts";
 import { wireBounds } from "../../../src/swarm/peer-wire.ts";
 import { defaultUploadLimits as uploads } from "../../../src/swarm/upload-gate.ts";
 import { plain } from "./messages.ts";
@@ -108,7 +109,9 @@ describe("PROTOCOL.md", () => {
   });
 
   it("gives the limits that the program has", () => {
-    const numbers = { dhtLimits, wireLimits, message, value, limits, wireBounds, bloom, uploads };
+    const numbers = {
+      ...{ dhtLimits, wireLimits, message, value, limits, wireBounds, newsBounds, bloom, uploads },
+    };
     const known = new Map<string, unknown>(
       Object.entries(numbers).flatMap(([group, all]) =>
         Object.entries(all).map(([name, number]) => [`${group}.${name}`, number] as const),

@@ -35,7 +35,7 @@ describe("Questions", () => {
   }
 
   it("go to a few members at once, and to each again after a pause", () => {
-    const questions = new Questions(defaultPolicy, pieces);
+    const questions = new Questions({ ...defaultPolicy, watchedPeers: 12 }, pieces);
     const members = several(1, 20, new PieceMap(pieces));
     assert.equal(ask(questions, members, 0), 12);
     assert.equal(ask(questions, members, 1), 0);

@@ -125,6 +125,7 @@ export class SmallSwarm implements TransferPort {
         { sizeBytes, have, fetching: undefined, peers: [], ticket: this.#tickets.get(key) },
         { active: 0, queued: 0, slots: 8 },
       );
+      this.transfer.answerEnded(key);
     });
   }
 

@@ -1,0 +1,65 @@
+/**
+ * When one who follows another's state hears of it again: soon after something has changed, never more
+ * often than it asked for, and now and then all the same, so that silence means that the other is gone.
+ */
+import type { Clock } from "../base/ports.ts";
+import { second } from "../base/units.ts";
+
+export const newsBounds = {
+  /** Nobody is told more often, whatever it asks for. */
+  leastEveryMs: 200,
+  mostEveryMs: 10 * second,
+  /** Without anything new. Less than for how long the other's word counts; see peer-book.ts. */
+  idleMs: 2 * second,
+  /** Then whoever wants to know more asks again: others have their turn. */
+  forMs: 10 * second,
+} as const;
+
+export class News {
+  readonly #clock: Clock;
+  readonly #everyMs: number;
+  readonly #tell: (last: boolean) => void;
+  readonly #startedMs: number;
+  #toldMs: number;
+  /** Something has changed since it was told. */
+  #pending = false;
+  #ended = false;
+  #cancelTimer: () => void = () => undefined;
+
+  /** The beginning has just been told. `tell` is called when the rest is; after the last no more. */
+  constructor(clock: Clock, everyMs: number, tell: (last: boolean) => void) {
+    this.#clock = clock;
+    const { leastEveryMs, mostEveryMs } = newsBounds;
+    this.#everyMs = Math.min(mostEveryMs, Math.max(leastEveryMs, everyMs));
+    this.#tell = tell;
+    this.#startedMs = this.#toldMs = clock.monotonicMs();
+    this.#tellAfter(newsBounds.idleMs);
+  }
+
+  changed(): void {
+    if (this.#pending || this.#ended) return;
+    this.#pending = true;
+    const dueMs = this.#toldMs + this.#everyMs - this.#clock.monotonicMs();
+    if (dueMs > 0) this.#tellAfter(dueMs);
+    else this.#tellNow();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#cancelTimer();
+  }
+
+  #tellAfter(ms: number): void {
+    this.#cancelTimer();
+    this.#cancelTimer = this.#clock.after(ms, () => this.#tellNow());
+  }
+
+  #tellNow(): void {
+    const nowMs = this.#clock.monotonicMs();
+    [this.#pending, this.#toldMs] = [false, nowMs];
+    const last = nowMs - this.#startedMs >= newsBounds.forMs;
+    if (last) this.end();
+    else this.#tellAfter(newsBounds.idleMs);
+    this.#tell(last);
+  }
+}
