@@ -213,7 +213,7 @@ export class Transfer {
       return;
     }
     book.answered(peer, state, { load, nowMs: this.#nowMs });
-    book.exchange(peer, state.peers, this.#nowMs);
+    if (!peer.dropped) book.exchange(peer, state.peers, this.#nowMs);
     this.#pump();
   }
 
