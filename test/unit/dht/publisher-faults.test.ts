@@ -24,13 +24,15 @@ describe(`Publisher, when things go wrong (SEED=${seed})`, () => {
   it("repairs what 30 of 300 vanished nodes held, within a renewal interval and some minutes", () => {
     const { network, counters, publisher, all } = placed(300, 500);
     network.clock.advance(hour);
+    // Ids lie unevenly: now and then a node is among the closest of no key.
+    const holders = network.nodes.slice(0, 30).filter(({ held }) => held.size > 0).length;
     for (const node of network.nodes.slice(0, 30)) {
       node.alive = false;
       node.held.clear();
     }
     network.clock.advance(dhtLimits.renewMs + 8 * minute);
     assert.equal(weak(network, all), 0);
-    assert.equal(counters.get("dht.publish.dropped"), 30);
+    assert.equal(counters.get("dht.publish.dropped"), holders);
     network.clock.advance(dhtLimits.sweepMs);
     assert.equal(spread(network, all)[dhtLimits.k], 500);
     assert.equal(counters.get("dht.publish.mismatches"), 0);
