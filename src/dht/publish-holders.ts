@@ -46,6 +46,8 @@ export class Holder {
   /** Datagrams refused, renewals disagreed on, in a row. */
   refusals = 0;
   mismatches = 0;
+  /** Until then it is remembered what it has refused. */
+  refusedUntilMs = -Infinity;
   /** Until then it gets no keys. */
   blockedUntilMs = -Infinity;
 
@@ -123,9 +125,9 @@ export class Holders {
   }
 
   /** Whether nothing is left to remember of it. */
-  idle({ places, withdrawals, busy, queued, blockedUntilMs }: Holder): boolean {
+  idle({ places, withdrawals, busy, queued, refusedUntilMs, blockedUntilMs }: Holder): boolean {
     const unused = places === 0 && withdrawals.length === 0 && !busy && !queued;
-    return unused && blockedUntilMs <= this.#clock.monotonicMs();
+    return unused && Math.max(refusedUntilMs, blockedUntilMs) <= this.#clock.monotonicMs();
   }
 
   /** Forgets an idle holder; its index is used again. */
@@ -188,7 +190,9 @@ export class Holders {
 
   /** It would not take the key, and is not asked again for so long. */
   refuse(slot: number, holder: Holder, forMs: number): void {
-    this.#refused.set(pair(slot, holder), this.#clock.monotonicMs() + forMs);
+    // Whoever is forgotten meanwhile would come back with a clean record, or leave it to another.
+    holder.refusedUntilMs = this.#clock.monotonicMs() + forMs;
+    this.#refused.set(pair(slot, holder), holder.refusedUntilMs);
     this.release(slot, holder);
   }
 
