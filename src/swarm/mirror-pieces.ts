@@ -10,6 +10,8 @@ interface Begotten {
 
 /** Over such a time it is measured how fast the crowd gets pieces that it had not. */
 const paceMs = 1000;
+/** The best pace counts half after this: a mirror that we left idle has not become slower. */
+const paceHalfMs = 10_000;
 
 export class MirrorPieces {
   readonly #core: Core;
@@ -20,6 +22,8 @@ export class MirrorPieces {
   /** How many pieces the crowd had, one to two paces ago and lately. */
   #older: Begotten;
   #newer: Begotten;
+  /** The best of late, pieces a millisecond. */
+  #pace = 0;
 
   constructor(
     core: Core,
@@ -57,14 +61,17 @@ export class MirrorPieces {
    */
   #window(nowMs: number): number {
     const { picker, policy } = this.#core;
-    const { fewest, most, ms } = policy.mirrorWindow;
+    const { fewest, most, ms, share } = policy.mirrorWindow;
     const begotten = picker.begotten;
     const [older, newer] = [this.#older, this.#newer];
+    const perMs = (begotten - older.begotten) / Math.max(paceMs, nowMs - older.atMs);
     if (nowMs - newer.atMs >= paceMs) {
+      this.#pace *= 2 ** ((newer.atMs - nowMs) / paceHalfMs);
       [this.#older, this.#newer] = [newer, { atMs: nowMs, begotten }];
     }
-    const perMs = (begotten - older.begotten) / Math.max(paceMs, nowMs - older.atMs);
-    return Math.min(most, Math.max(fewest, Math.ceil(perMs * ms)));
+    this.#pace = Math.max(this.#pace, perMs);
+    const wanted = Math.max(this.#pace * ms, picker.pieces * share);
+    return Math.min(most, Math.max(fewest, Math.ceil(wanted)));
   }
 
   #wanted(limit: number, keptPieces: number): number | undefined {

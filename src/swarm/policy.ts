@@ -27,7 +27,10 @@ export interface TransferPolicy {
   readonly requestPieces: number;
   /** Pieces under way in all: what comes in this time, and never fewer or more than these. */
   readonly ahead: { readonly ms: number; readonly fewest: number; readonly most: number };
-  /** The first missing pieces are asked for in order; behind them the rarest first. */
+  /**
+   * The first missing pieces are asked for in order; behind them the rarest first. Where all read in
+   * order each more of them takes from what members have to give each other.
+   */
   readonly windowPieces: number;
   /** Where nobody else wants the file nothing is rare, and what is not in order costs the disk. */
   readonly loneWindowPieces: number;
@@ -59,9 +62,15 @@ export interface TransferPolicy {
   readonly crowdMs: number;
   /**
    * So many of the first pieces that nobody has are got from the mirror, by as many members: what it
-   * gives in this time, until all have heard of it, and never fewer or more than these.
+   * gives in this time, until all have heard of it, or this share of the file, of which the reader of
+   * a long one does not notice when it comes; and never fewer or more than these.
    */
-  readonly mirrorWindow: { readonly ms: number; readonly fewest: number; readonly most: number };
+  readonly mirrorWindow: {
+    readonly ms: number;
+    readonly share: number;
+    readonly fewest: number;
+    readonly most: number;
+  };
   /** Without a byte in order until then the mirror is asked: apt sees one within 250 ms. */
   readonly firstByteMs: number;
   /** In a crowd the reader's silence may last this long (and a random part more): apt waits 30 s. */
@@ -101,7 +110,7 @@ export const defaultPolicy: TransferPolicy = {
   requestMs: 150,
   requestPieces: 8,
   ahead: { ms: 400, fewest: 4, most: 32 },
-  windowPieces: 4,
+  windowPieces: 1,
   loneWindowPieces: 24,
   sampledPieces: 32,
   nearRate: 8 * MiB,
@@ -118,7 +127,7 @@ export const defaultPolicy: TransferPolicy = {
   crowd: 3,
   largestCrowd: 200,
   crowdMs: second / 2,
-  mirrorWindow: { ms: 1000, fewest: 4, most: 64 },
+  mirrorWindow: { ms: 1500, share: 1 / 64, fewest: 4, most: 64 },
   firstByteMs: 200,
   crowdStarvedMs: 2.5 * second,
   mostCrowdPatienceMs: minute,
