@@ -2,16 +2,18 @@
  * Deployments of real daemons with real apt-get, in network namespaces on this machine.
  *
  * Usage (as root): `npx tsx bench/swarm-real.ts --scenario NAME [--runs 1] [--seed 1] [--quick]
- * [--variant NAME] [--slower N] [--machines N] [--out FILE]`. `--slower` divides the links' rates and
- * `--machines` is for `crowd48`, for crowds that this machine's CPUs do not carry. Prints JSON: a row for each figure with its median
- * over the runs, the bound, the ratio to it, what was asked of it, and the same of apt without us.
+ * [--variant NAME] [--slower N] [--machines N] [--congestion NAME] [--out FILE]`. `--slower` divides the
+ * links' rates and `--machines` is for `crowd48`, for crowds that this machine's CPUs do not carry.
+ * `--congestion` is TCP's: `cubic`, as Debian has it, or `bbr`, which in the short queues of slow links
+ * loses a tenth of what it sends. Prints JSON: a row for each figure with its median over the runs, the
+ * bound, the ratio to it, what was asked of it, and the same of apt without us.
  */
 import { writeFileSync } from "node:fs";
 import { cpus, loadavg, release } from "node:os";
 import { parseArgs } from "node:util";
 
 import { nginxPath } from "../test/kit/lab-mirror.ts";
-import { congestionControl, netlabProblem } from "../test/kit/netlab.ts";
+import { chooseCongestionControl, congestionControl, netlabProblem } from "../test/kit/netlab.ts";
 import { rows } from "../test/swarm/figures.ts";
 import type { Figure } from "../test/swarm/figures.ts";
 import { scenarios } from "../test/swarm/scenarios.ts";
@@ -25,6 +27,7 @@ const { values } = parseArgs({
     quick: { type: "boolean", default: false },
     slower: { type: "string", default: "1" },
     machines: { type: "string" },
+    congestion: { type: "string" },
     out: { type: "string" },
   },
 });
@@ -40,6 +43,7 @@ if (reason !== undefined) {
   say(`skipped: ${reason}`);
   process.exit(0);
 }
+if (values.congestion !== undefined) chooseCongestionControl(values.congestion);
 const figures: Figure[] = [];
 const variants = values.variant === undefined ? scenario.variants : values.variant.split(",");
 const slower = Number(values.slower);

@@ -10,8 +10,6 @@ interface Begotten {
 
 /** Over such a time it is measured how fast the crowd gets pieces that it had not. */
 const paceMs = 1000;
-/** The best pace counts half after this: a mirror that we left idle has not become slower. */
-const paceHalfMs = 10_000;
 
 export class MirrorPieces {
   readonly #core: Core;
@@ -22,8 +20,6 @@ export class MirrorPieces {
   /** How many pieces the crowd had, one to two paces ago and lately. */
   #older: Begotten;
   #newer: Begotten;
-  /** The best of late, pieces a millisecond. */
-  #pace = 0;
 
   constructor(
     core: Core,
@@ -57,7 +53,8 @@ export class MirrorPieces {
 
   /**
    * So many of the first pieces that nobody has are being got by somebody: as many as the mirror gives
-   * while news of them go round. With fewer it is idle meanwhile, with more the first ones come later.
+   * while news of them go round, or a small part of a long file. With fewer it is idle meanwhile, with
+   * more the first ones come later.
    */
   #window(nowMs: number): number {
     const { picker, policy } = this.#core;
@@ -66,11 +63,9 @@ export class MirrorPieces {
     const [older, newer] = [this.#older, this.#newer];
     const perMs = (begotten - older.begotten) / Math.max(paceMs, nowMs - older.atMs);
     if (nowMs - newer.atMs >= paceMs) {
-      this.#pace *= 2 ** ((newer.atMs - nowMs) / paceHalfMs);
       [this.#older, this.#newer] = [newer, { atMs: nowMs, begotten }];
     }
-    this.#pace = Math.max(this.#pace, perMs);
-    const wanted = Math.max(this.#pace * ms, picker.pieces * share);
+    const wanted = Math.max(perMs * ms, picker.pieces * share);
     return Math.min(most, Math.max(fewest, Math.ceil(wanted)));
   }
 

@@ -213,6 +213,8 @@ export class NetLab {
     const name = `${this.#name}-${suffix}`;
     this.#namespaces.push(name);
     must(["ip", "netns", "add", name]);
+    const setting = `net.ipv4.tcp_congestion_control=${congestionControl()}`;
+    must(["ip", "netns", "exec", name, "sysctl", "-q", "-w", setting]);
     this.#ip(name, ["link set lo up"]);
     return name;
   }
@@ -393,9 +395,22 @@ function processes(inside: (net: string) => boolean): readonly number[] {
   });
 }
 
-/** TCP's congestion control of this machine: figures depend on it. */
+let chosenCongestionControl: string | undefined;
+
+/** For laboratories made from now on; without it they have what this machine has. */
+export function chooseCongestionControl(name: string): void {
+  const path = "/proc/sys/net/ipv4/tcp_available_congestion_control";
+  const available = readFileSync(path, "utf8").trim().split(" ");
+  if (!available.includes(name)) {
+    throw new Error(`congestion control: choose from ${available.join(", ")}`);
+  }
+  chosenCongestionControl = name;
+}
+
+/** TCP's congestion control in the laboratory: figures depend on it. */
 export function congestionControl(): string {
-  return readFileSync("/proc/sys/net/ipv4/tcp_congestion_control", "utf8").trim();
+  const path = "/proc/sys/net/ipv4/tcp_congestion_control";
+  return chosenCongestionControl ?? readFileSync(path, "utf8").trim();
 }
 
 function must(command: readonly string[], input = ""): string {
