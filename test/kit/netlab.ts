@@ -213,8 +213,10 @@ export class NetLab {
     const name = `${this.#name}-${suffix}`;
     this.#namespaces.push(name);
     must(["ip", "netns", "add", name]);
-    const setting = `net.ipv4.tcp_congestion_control=${congestionControl()}`;
-    must(["ip", "netns", "exec", name, "sysctl", "-q", "-w", setting]);
+    if (chosenCongestionControl !== undefined) {
+      const setting = `net.ipv4.tcp_congestion_control=${chosenCongestionControl}`;
+      must(["ip", "netns", "exec", name, "sysctl", "-q", "-w", setting]);
+    }
     this.#ip(name, ["link set lo up"]);
     return name;
   }
