@@ -78,20 +78,23 @@ describe(`Publisher, when things go wrong (SEED=${seed})`, () => {
     assert.equal(counters.get("dht.publish.dropped"), 0);
   });
 
-  it("blocks a holder that refuses one datagram after the other", () => {
-    const network = new FakeNetwork(seed, 20);
-    network.nodes[3]!.refuses = () => true;
-    const { publisher, counters } = publisherIn(network);
-    const all = entries(network.random, 600);
-    publisher.start();
-    for (const { key, value } of all) publisher.publish(key, value);
-    network.clock.advance(3 * minute);
-    assert.equal(counters.get("dht.publish.blocked"), 1);
-    const text = network.nodes[3]!.contact.endpoint.text;
-    const told = network.sent.filter(({ toText }) => toText === text);
-    assert.equal(told.length, publishLimits.refusals);
-    for (const { key } of all) assert.equal(network.copies(key), dhtLimits.k);
-  });
+  // With seed 1 the last of its keys is refused long before it gets others, and it was forgotten.
+  for (const each of [seed, 1]) {
+    it(`blocks a holder that refuses one datagram after the other (${each})`, () => {
+      const network = new FakeNetwork(each, 20);
+      network.nodes[3]!.refuses = () => true;
+      const { publisher, counters } = publisherIn(network);
+      const all = entries(network.random, 600);
+      publisher.start();
+      for (const { key, value } of all) publisher.publish(key, value);
+      network.clock.advance(3 * minute);
+      assert.equal(counters.get("dht.publish.blocked"), 1);
+      const text = network.nodes[3]!.contact.endpoint.text;
+      const told = network.sent.filter(({ toText }) => toText === text);
+      assert.equal(told.length, publishLimits.refusals);
+      for (const { key } of all) assert.equal(network.copies(key), dhtLimits.k);
+    });
+  }
 
   it("finds out which keys of a datagram a holder has not taken", () => {
     const network = new FakeNetwork(seed, 20);
