@@ -168,6 +168,13 @@ export class MirrorUse {
     return Math.max(this.#starvedMs, Math.min(mostCrowdPatienceMs, piecesMs));
   }
 
+  /** Until it must be decided again, whatever happens; at least 1. Apt notices each millisecond. */
+  dueInMs(nowMs: number): number {
+    const waitedMs = nowMs - this.#startedMs;
+    const times = [this.#patienceMs, this.#policy.firstByteMs].filter((ms) => ms > waitedMs);
+    return Math.max(1, Math.ceil(Math.min(...times) - waitedMs));
+  }
+
   /** Whether the crowd has had time to be known: those who begin together see few at first. */
   mayAskPieces(nowMs: number): boolean {
     return this.#usable && nowMs >= this.#piecesFromMs;

@@ -413,7 +413,9 @@ export class Transfer {
 
   #tickLater(): void {
     if (this.#closed || this.done) return;
-    this.#cancelTick = this.#core.clock.after(this.#core.policy.tickMs, () => {
+    const { clock, mirror, policy } = this.#core;
+    const laterMs = Math.min(policy.tickMs, mirror.dueInMs(this.#nowMs));
+    this.#cancelTick = clock.after(laterMs, () => {
       this.#tick();
       this.#tickLater();
     });

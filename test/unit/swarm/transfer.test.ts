@@ -63,6 +63,14 @@ describe("Transfer", () => {
       });
     }
 
+    it("is asked when its time has come, and not at the next look at everything", () => {
+      for (const patienceMs of [100, 210, 223]) {
+        const { firstByteMs } = swarm([{ ...good, silent: true }], { patienceMs });
+        const askedMs = Math.max(patienceMs, 200);
+        assert.ok(firstByteMs! <= askedMs + 30, `${firstByteMs} ms with ${patienceMs}`);
+      }
+    });
+
     it("takes over when the only seed leaves in the middle", () => {
       const leaving: FakePeer = {
         ...good,
