@@ -28,7 +28,7 @@ import { resolveBootstrap } from "../io/resolve-bootstrap.ts";
 import { secureRandom } from "../io/secure-random.ts";
 import { Bans, type Ban } from "../swarm/bans.ts";
 import { Patience } from "../swarm/patience.ts";
-import { UploadGate, type UploadLimits } from "../swarm/upload-gate.ts";
+import { defaultUploadLimits, UploadGate, type UploadLimits } from "../swarm/upload-gate.ts";
 import type { SwarmSources } from "../status/swarm-report.ts";
 import type { LiveConfig } from "./live-config.ts";
 import type { MemoryGuard } from "./memory-guard.ts";
@@ -202,7 +202,7 @@ export class DaemonPeers {
       value === "unlimited" ? Infinity : value;
     return {
       ...{ slots: peers.uploadSlots, slotsPerPeer: peers.uploadSlotsPerPeer },
-      queue: 2 * peers.uploadSlots,
+      ...{ atOnce: defaultUploadLimits.atOnce, queue: 2 * peers.uploadSlots },
       farRate: rate(peers.uploadRateBytes),
       nearRate: rate(peers.lanUploadRateBytes),
       ratePerPeer: rate(peers.uploadRatePerPeerBytes),

@@ -3,7 +3,8 @@
  * peers, for each of them, and for near ones. The daemon and the laboratory use the same gate.
  *
  * - Slots are few so that each upload is quick: a piece that is whole somewhere else is worth more
- *   than many halves. Who has none waits before those that have some.
+ *   than many halves. For the same reason only a few begin at once; those that are not done soon are
+ *   slow, and hold nobody up. Who has none waits before those that have some.
  * - A quarter of the slots is for the own network alone, so that slow readers beyond it are never in
  *   the neighbours' way.
  * - A rate is a pace, never a refusal; only a full queue is, and an allowance that is used up.
@@ -19,6 +20,8 @@ export interface UploadLimits {
   /** At least 1. */
   readonly slots: number;
   readonly slotsPerPeer: number;
+  /** Slots for those that have just begun, near and far ones each. */
+  readonly atOnce: number;
   /** Uploads that wait for a slot. */
   readonly queue: number;
   /** Bytes a second; Infinity: as fast as it goes; 0: nothing at all. */
@@ -29,7 +32,7 @@ export interface UploadLimits {
 }
 
 export const defaultUploadLimits: UploadLimits = {
-  ...{ slots: 8, slotsPerPeer: 4, queue: 16 },
+  ...{ slots: 8, slotsPerPeer: 4, atOnce: 2, queue: 16 },
   ...{ farRate: 1_000_000, nearRate: Infinity, ratePerPeer: Infinity },
 };
 
@@ -68,6 +71,8 @@ const endless: FarAllowance = {
   giveBack: () => undefined,
 };
 
+/** So long an upload has just begun: a piece needs less where it matters, in a fast network. */
+const begunMs = 250;
 /** Refusals of the last seconds are averaged over so long. */
 const refusalsMs = 2000;
 /** Up to so many a second who is refused may come back after a second. */
@@ -104,6 +109,8 @@ export class UploadGate {
   readonly #queue = new Set<Waiting>();
   #active = 0;
   #farActive = 0;
+  /** Those that have just begun. */
+  readonly #begun = { near: 0, far: 0 };
   /** Those of the last seconds, each counting less as it grows old; at that time. */
   #refusals = 0;
   #refusedMs = 0;
@@ -210,8 +217,9 @@ export class UploadGate {
   }
 
   #free({ who, party }: Waiting): boolean {
-    const { slots, slotsPerPeer } = this.#limits;
+    const { slots, slotsPerPeer, atOnce } = this.#limits;
     if (this.#active >= slots || party.active >= slotsPerPeer) return false;
+    if (this.#begun[who.near ? "near" : "far"] >= atOnce) return false;
     return who.near || this.#farActive < Math.ceil((slots * 3) / 4);
   }
 
@@ -220,6 +228,7 @@ export class UploadGate {
     party.active++;
     this.#active++;
     if (!who.near) this.#farActive++;
+    const begun = this.#hasBegun(who.near ? "near" : "far");
     let ended = false;
     const slot = new PacedSlot({
       party: party.key,
@@ -233,6 +242,7 @@ export class UploadGate {
         ended = true;
         party.active--;
         this.#active--;
+        begun();
         if (!who.near) {
           this.#farActive--;
           this.#allowance.giveBack(Math.max(0, bytes - sentBytes));
@@ -242,6 +252,22 @@ export class UploadGate {
       },
     });
     start(slot);
+  }
+
+  /** One more → ends its beginning before it is over; further calls change nothing. */
+  #hasBegun(where: "near" | "far"): () => void {
+    let begun = true;
+    this.#begun[where]++;
+    const over = (): void => {
+      cancel();
+      if (begun) this.#begun[where]--;
+      begun = false;
+    };
+    const cancel = this.#clock.after(begunMs, () => {
+      over();
+      this.#next();
+    });
+    return over;
   }
 
   /** Those that have least come first; among equals who came first. The queue is short. */

@@ -17,7 +17,8 @@ const far = (host: number): Uploader => ({ address: `192.0.2.${host}`, near: fal
 
 function gate(limits: Partial<UploadLimits> = {}, allowance?: FarAllowance) {
   const clock = new VirtualClock();
-  const made = new UploadGate(clock, { ...defaultUploadLimits, ...limits }, allowance);
+  const wanted = { ...defaultUploadLimits, atOnce: Infinity, ...limits };
+  const made = new UploadGate(clock, wanted, allowance);
   const granted: string[] = [];
   const slots = new Map<string, Slot[]>();
   const enter = (who: Uploader, bytes = 1000) =>
@@ -109,6 +110,31 @@ describe("UploadGate", () => {
     assert.equal(granted.at(-1), "10.0.0.4");
     leave(near(4));
     assert.deepEqual(granted.slice(4), ["10.0.0.1"]);
+  });
+
+  it("begins few at once, so that each is whole soon, and waits for no slow one", () => {
+    const { gate: it, enter, granted, leave, clock } = gate({ atOnce: 2 });
+    for (let host = 1; host <= 8; host++) enter(near(host));
+    assert.equal(granted.length, 2);
+    leave(near(1));
+    leave(near(2));
+    assert.equal(granted.length, 4, "two that are done make room for two");
+    clock.advance(200);
+    assert.equal(granted.length, 4);
+    clock.advance(60);
+    assert.equal(granted.length, 6, "those that are still there are slow");
+    leave(near(3));
+    assert.equal(granted.length, 6, "a slow one had no place among those that have just begun");
+    clock.advance(260);
+    assert.deepEqual(it.load(), { active: 5, queued: 0, slots: 8 });
+  });
+
+  it("begins near uploads whoever else has just begun", () => {
+    const { enter, granted } = gate({ atOnce: 2 });
+    for (let host = 1; host <= 4; host++) enter(far(host));
+    assert.equal(granted.length, 2);
+    enter(near(1));
+    assert.equal(granted.at(-1), "10.0.0.1");
   });
 
   it("keeps a quarter of the slots for the own network", () => {
