@@ -9,7 +9,7 @@ import type { Sha256 } from "../base/sha256.ts";
 import type { StoredFile } from "../cache/types.ts";
 import { formatHave, formatPieceHashes, wireBounds } from "../swarm/peer-wire.ts";
 import { pieceAt, pieceEnd, pieceStart, shapeOf, type Shape } from "../swarm/shape.ts";
-import type { Slot } from "../swarm/upload-gate.ts";
+import type { Slot, Wanted } from "../swarm/upload-gate.ts";
 import { FileBody } from "./body.ts";
 import { select } from "./conditional.ts";
 import type { Ask, Outcome, PeerAnswersParts, SharedDownload } from "./peer-types.ts";
@@ -34,6 +34,8 @@ interface Upload {
   /** undefined: it is gone. */
   readonly open: () => Promise<Readable | undefined>;
   readonly what: "whole" | "unfinished";
+  /** See upload-gate.ts. */
+  readonly rare?: boolean;
   /** Called in the end: so many bytes have gone. */
   readonly sent?: ((bytes: number) => void) | undefined;
 }
@@ -92,9 +94,10 @@ export class PeerFiles {
       const hash = await share.pieceHash(piece);
       if (hash !== undefined) hashes.push(hash);
     }
+    const rare = wholePieces(shape, part).some((piece) => share.isRare(piece));
     const complete = hashes.length > 0 && hashes.length === wholePieces(shape, part).length;
     return this.#upload(ask, {
-      ...{ sha256, sizeBytes, part, what: "unfinished" },
+      ...{ sha256, sizeBytes, part, what: "unfinished", rare },
       headers: {
         ...(complete && { "apt-p2p-pieces": formatPieceHashes(hashes) }),
         ...(shape.pieces <= wireBounds.headerHavePieces && {
@@ -139,7 +142,7 @@ export class PeerFiles {
     if (ask.request.method === "HEAD") return { what, status: part.status, headers };
     const { gate, clock } = this.#parts;
     if (!gate.allows(ask.who, end - start)) return { what: "spent" };
-    const slot = await this.#slot(ask, end - start);
+    const slot = await this.#slot(ask, { bytes: end - start, rare: upload.rare ?? false });
     if (slot === undefined) return { what: "busy" };
     let opened: Readable | undefined;
     try {
@@ -173,7 +176,7 @@ export class PeerFiles {
   }
 
   /** undefined: busy. Rejects CLOSED when the peer leaves. */
-  #slot({ who, signal }: Ask, bytes: number): Promise<Slot | undefined> {
+  #slot({ who, signal }: Ask, wanted: Wanted): Promise<Slot | undefined> {
     const { gate, clock } = this.#parts;
     return new Promise((resolve, reject) => {
       const undo: (() => void)[] = [];
@@ -183,7 +186,7 @@ export class PeerFiles {
         for (const each of undo) each();
         resolve(slot);
       };
-      const leave = gate.enter(who, over, bytes);
+      const leave = gate.enter(who, over, wanted);
       if (leave === undefined) over(undefined);
       if (leave === undefined || state.over) return;
       const gone = (): void => {

@@ -25,6 +25,8 @@ export interface SharedDownload {
   read(into: Uint8Array, position: number): Promise<number>;
   /** 64 hexadecimal digits. */
   pieceHash(piece: number): Promise<string | undefined>;
+  /** Whether a piece that is had could soon be nowhere any more; see swarm/rarity.ts. */
+  isRare(piece: number): boolean;
   /** Others who have, or want, the file. */
   peers(): readonly Endpoint[];
   /** Who asks serves peers itself, and wants this file. */

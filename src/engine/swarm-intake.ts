@@ -39,6 +39,7 @@ export async function takeFromSwarm(
     else putPiece(session.take(step.piece), step.piece, intake);
     if (intake.full()) await intake.room();
   }
+  await session.part();
   return true;
 }
 

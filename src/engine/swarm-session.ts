@@ -26,6 +26,7 @@ import {
   type Told,
 } from "./peer-requests.ts";
 import { askMirrorForPieces } from "./mirror-pieces.ts";
+import { part } from "./parting.ts";
 import { givePieceBuffer } from "./piece-buffers.ts";
 import type { WholePiece } from "./piece-intake.ts";
 import type { Mirror, PeerPort } from "./ports.ts";
@@ -58,6 +59,8 @@ export interface SessionPlan {
   readonly mirror:
     { readonly url: string; readonly headers: Readonly<Record<string, string>> } | undefined;
   readonly patienceMs: number;
+  /** How long the reader may be kept waiting in the end; called when that would be of use. */
+  readonly partingMs: () => number;
   readonly mirrorRate?: number | undefined;
   readonly sequential: boolean;
   readonly admits?: TransferPlan["admits"];
@@ -190,6 +193,15 @@ export class SwarmSession implements TransferPort {
       if (this.transfer.hopeless) return { kind: "none" };
       await this.#change();
     }
+  }
+
+  /** Resolves when the reader may have the end. */
+  part(): Promise<void> {
+    return part(this.#parts, {
+      rare: () => this.transfer.rarity.some,
+      allowMs: this.#plan.partingMs,
+      over: () => this.#closed,
+    });
   }
 
   /** Bytes of a held piece that have not been put in order yet; undefined: they are elsewhere. */

@@ -6,11 +6,12 @@ import { parseEndpoint, type Endpoint } from "../base/endpoint.ts";
 import { BoundedMap } from "../base/bounded-map.ts";
 import { errorText } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
+import { second } from "../base/units.ts";
 import type { Log } from "../base/ports.ts";
 import type { Sha256 } from "../base/sha256.ts";
 import type { Bans } from "../swarm/bans.ts";
 import { liarsOf, truthOf, type TransferRecord } from "../swarm/blame.ts";
-import type { Patience } from "../swarm/patience.ts";
+import type { Patience, Wait } from "../swarm/patience.ts";
 import type { PeerInfo } from "../swarm/types.ts";
 import type { Finder } from "./finder.ts";
 import { Probation } from "./probation.ts";
@@ -33,7 +34,10 @@ export interface SwarmComponents extends SessionParts {
   };
 }
 
-export type SwarmPlan = Omit<SessionPlan, "patienceMs">;
+export type SwarmPlan = Omit<SessionPlan, "patienceMs" | "partingMs">;
+
+/** A daemon that goes on with something else does not leave: the last file of a run is what counts. */
+const partingPauseMs = 10 * second;
 
 /** How long a liar is not spoken to; one that had only parts may have been deceived itself. */
 const banWholeMs = limits.banMs;
@@ -54,6 +58,8 @@ export class Swarm {
   readonly #doubtful = new BoundedMap<Sha256, Set<string>>(limits.unsolvedTransfers);
 
   readonly #probation: Probation;
+  /** When a reader was last kept waiting in the end. */
+  #partedMs = -Infinity;
 
   constructor(parts: SwarmComponents) {
     this.#parts = parts;
@@ -86,7 +92,15 @@ export class Swarm {
     const host = plan.mirror === undefined ? undefined : new URL(plan.mirror.url).host;
     const mirrorRate = host === undefined ? undefined : this.#mirrorRates.get(host);
     const admits = this.#admits(plan);
-    const session = new SwarmSession(this.#parts, { ...plan, patienceMs, mirrorRate, admits });
+    let parting: Wait | undefined;
+    const partingMs = (): number => {
+      const allowedMs = this.#partingMs();
+      if (allowedMs > 0) parting = patience.began(clock.monotonicMs());
+      return allowedMs;
+    };
+    const session = new SwarmSession(this.#parts, {
+      ...{ ...plan, patienceMs, partingMs, mirrorRate, admits },
+    });
     counters.add("swarm.sessions");
     this.#live.set(sha256, session);
     const waited = (success: boolean): void => {
@@ -129,10 +143,19 @@ export class Swarm {
       const rate = session.transfer.mirror.bestRate;
       if (host !== undefined && rate !== undefined) this.#mirrorRates.set(host, rate);
       waited(false);
+      if (parting !== undefined) patience.ended(parting, false, clock.monotonicMs());
     });
     if (sizeBytes > limits.pieceBytes) announce.unfinished(sha256, sizeBytes);
     session.transfer.start();
     return session;
+  }
+
+  /** How long a reader may be kept waiting in the end: of what is left of the patience of this run. */
+  #partingMs(): number {
+    const nowMs = this.#parts.clock.monotonicMs();
+    if (this.#live.size > 1 || nowMs - this.#partedMs < partingPauseMs) return 0;
+    this.#partedMs = nowMs;
+    return this.#parts.patience.allow(nowMs);
   }
 
   /** Whether a peer is asked for this file: not who is banned, later who is on probation. */

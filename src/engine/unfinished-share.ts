@@ -77,6 +77,11 @@ export class UnfinishedShare {
     return digest;
   }
 
+  /** Whether a piece that is had could soon be nowhere any more. */
+  isRare(piece: number): boolean {
+    return this.#session.transfer.rarity.has(piece);
+  }
+
   /** Others who have answered for this file. */
   peers(): readonly Endpoint[] {
     return this.#session.transfer.knownPeers(namedPeers);

@@ -5,8 +5,8 @@
  */
 import { second } from "../base/units.ts";
 
-/** Of the quarter second that apt may be late: the rest is what it takes to go to the mirror then. */
-const creditMs = 225;
+/** Milliseconds. */
+export const creditMs = 250;
 /** Without a download for so long, the next one begins another run. */
 const runPauseMs = 10 * second;
 /** Less would end before the nearest neighbour could answer. */

@@ -25,6 +25,7 @@ import { Picker } from "./picker.ts";
 import type { Digest, PieceList } from "./piece-lists.ts";
 import type { PieceMap } from "./piece-map.ts";
 import { defaultPolicy } from "./policy.ts";
+import { Rarity } from "./rarity.ts";
 import { Requests } from "./requests.ts";
 import type { Offer, TransferParts, TransferPlan } from "./transfer-plan.ts";
 import { pieceAt, pieceEnd, pieceLength, shapeOf, type Shape } from "./shape.ts";
@@ -34,6 +35,8 @@ export class Transfer {
   readonly shape: Shape;
   /** Our number in the crowd; see mirror-turns.ts. */
   readonly ticket: number;
+  /** What this member may take away with it. */
+  readonly rarity: Rarity;
   readonly #core: Core;
   readonly #plan: TransferPlan;
   readonly #flights: Flights;
@@ -75,6 +78,7 @@ export class Transfer {
     );
     const book = new PeerBook({ counters, random, policy, picker, admits: plan.admits });
     this.#core = { ...parts, policy, shape, picker, book, mirror };
+    this.rarity = new Rarity(this.#core);
     this.ticket = Math.floor(random.next() * 2 ** 32);
     this.#flights = new Flights(this.#core);
     this.#mirrorPieces = new MirrorPieces(this.#core, this.#flights, {

@@ -3,8 +3,9 @@
  * peers, for each of them, and for near ones. The daemon and the laboratory use the same gate.
  *
  * - Slots are few so that each upload is quick: a piece that is whole somewhere else is worth more
- *   than many halves. For the same reason only a few begin at once; those that are not done soon are
- *   slow, and hold nobody up. Who has none waits before those that have some.
+ *   than many halves. Who has none waits before those that have some.
+ * - Of what is rare only a few uploads begin at once; see rarity.ts. Those that are not done soon are
+ *   slow, and hold nobody up.
  * - A quarter of the slots is for the own network alone, so that slow readers beyond it are never in
  *   the neighbours' way.
  * - A rate is a pace, never a refusal; only a full queue is, and an allowance that is used up.
@@ -20,7 +21,7 @@ export interface UploadLimits {
   /** At least 1. */
   readonly slots: number;
   readonly slotsPerPeer: number;
-  /** Slots for those that have just begun, near and far ones each. */
+  /** Uploads of what is rare that have just begun, near and far ones each. */
   readonly atOnce: number;
   /** Uploads that wait for a slot. */
   readonly queue: number;
@@ -84,6 +85,13 @@ const pacedPeers = 256;
 /** What is sent at a time where nothing is paced. */
 const freeSliceBytes = 256 * KiB;
 
+export interface Wanted {
+  /** What it will send at the most. */
+  readonly bytes: number;
+  /** It is of pieces that may soon be gone. */
+  readonly rare?: boolean;
+}
+
 interface Party {
   readonly key: string;
   active: number;
@@ -93,7 +101,7 @@ interface Party {
 interface Waiting {
   readonly who: Uploader;
   readonly party: Party;
-  readonly bytes: number;
+  readonly wanted: Wanted;
   readonly start: (slot: Slot) => void;
 }
 
@@ -178,11 +186,16 @@ export class UploadGate {
 
   /**
    * Calls `start` with a slot, now or when it is this upload's turn → a function that takes it out
-   * of the queue; undefined: busy, nobody waits any more. `bytes`: what it will send at the most.
+   * of the queue; undefined: busy, nobody waits any more.
    */
-  enter(who: Uploader, start: (slot: Slot) => void, bytes = 0): (() => void) | undefined {
+  enter(
+    who: Uploader,
+    start: (slot: Slot) => void,
+    wanted: Wanted = { bytes: 0 },
+  ): (() => void) | undefined {
     const party = this.#party(partyOf(who));
-    const waiting = { who, party, bytes, start };
+    const waiting = { who, party, wanted, start };
+    const { bytes } = wanted;
     const free = this.#free(waiting);
     const { slotsPerPeer, queue } = this.#limits;
     // No peer takes the whole queue.
@@ -216,19 +229,20 @@ export class UploadGate {
     if (party.active === 0 && party.waiting === 0) this.#parties.delete(party.key);
   }
 
-  #free({ who, party }: Waiting): boolean {
+  #free({ who, party, wanted }: Waiting): boolean {
     const { slots, slotsPerPeer, atOnce } = this.#limits;
     if (this.#active >= slots || party.active >= slotsPerPeer) return false;
-    if (this.#begun[who.near ? "near" : "far"] >= atOnce) return false;
+    const others = this.#begun[who.near ? "near" : "far"];
+    if (wanted.rare === true && others >= atOnce) return false;
     return who.near || this.#farActive < Math.ceil((slots * 3) / 4);
   }
 
   #begin(waiting: Waiting): void {
-    const { who, party, bytes, start } = waiting;
+    const { who, party, wanted, start } = waiting;
     party.active++;
     this.#active++;
     if (!who.near) this.#farActive++;
-    const begun = this.#hasBegun(who.near ? "near" : "far");
+    const begun = wanted.rare === true ? this.#hasBegun(who) : undefined;
     let ended = false;
     const slot = new PacedSlot({
       party: party.key,
@@ -242,10 +256,10 @@ export class UploadGate {
         ended = true;
         party.active--;
         this.#active--;
-        begun();
+        begun?.();
         if (!who.near) {
           this.#farActive--;
-          this.#allowance.giveBack(Math.max(0, bytes - sentBytes));
+          this.#allowance.giveBack(Math.max(0, wanted.bytes - sentBytes));
         }
         this.#forget(party);
         this.#next();
@@ -255,7 +269,8 @@ export class UploadGate {
   }
 
   /** One more → ends its beginning before it is over; further calls change nothing. */
-  #hasBegun(where: "near" | "far"): () => void {
+  #hasBegun({ near }: Uploader): () => void {
+    const where = near ? "near" : "far";
     let begun = true;
     this.#begun[where]++;
     const over = (): void => {

@@ -149,6 +149,7 @@ export class TestDownload implements SharedDownload {
   fetching: PieceMap | undefined;
   scope: "public" | "local" | "unknown" = "public";
   named: readonly Endpoint[] = [];
+  readonly rare = new Set<number>();
   readonly heardOf: string[] = [];
   readonly listeners = new Set<() => void>();
   /** Reading brings nothing any more. */
@@ -170,6 +171,10 @@ export class TestDownload implements SharedDownload {
     return Promise.resolve(
       pieceList(this.#bytes).toString("hex", piece * 32, piece * 32 + 32) || undefined,
     );
+  }
+
+  isRare(piece: number): boolean {
+    return this.rare.has(piece);
   }
 
   peers(): readonly Endpoint[] {

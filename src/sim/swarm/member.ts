@@ -26,6 +26,8 @@ import { Uploads } from "./uploads.ts";
 /** What one that does not answer costs who asks: the time-outs for connections; see io/got-peers.ts. */
 const connectNearMs = 1000;
 const connectFarMs = 2000;
+/** Between two looks at what others have got, by one that is about to leave; see engine/parting.ts. */
+const partingLookMs = 20;
 /** apt's pause before it asks again for a file that was not what it should be. */
 const refetchMs = 1000;
 
@@ -52,6 +54,7 @@ export class Member implements TransferPort, Machine {
   #stream: MirrorAnswer | undefined;
   #streamedFrom = 0;
   #lastByteMs = 0;
+  #partedMs: number | undefined;
 
   constructor(world: Setting, id: number, host: Host) {
     this.#world = world;
@@ -303,7 +306,7 @@ export class Member implements TransferPort, Machine {
       this.#take(pieceEnd(shape, pieceAt(this.position)) - this.position);
       transfer.consumed(this.position);
     }
-    if (this.position >= shape.sizeBytes) this.#finish(transfer);
+    if (this.position >= shape.sizeBytes) this.#part(transfer);
     else if (!transfer.streamWanted) this.#stopStream();
     else if (this.#stream === undefined && mirror !== undefined) {
       this.#streamedFrom = this.position;
@@ -314,6 +317,21 @@ export class Member implements TransferPort, Machine {
   #stopStream(): void {
     this.#stream?.cancel();
     this.#stream = undefined;
+  }
+
+  /** The end may wait for a moment; see swarm/rarity.ts. */
+  #part(transfer: Transfer): void {
+    const { clock, counters, patienceMs } = this.#world;
+    if (this.#partedMs !== undefined) return;
+    this.#partedMs = clock.monotonicMs();
+    const untilMs = this.#partedMs + patienceMs;
+    if (transfer.rarity.some) counters.add("swarm.partings");
+    const look = (): void => {
+      if (!this.#going) return;
+      if (!transfer.rarity.some || clock.monotonicMs() >= untilMs) this.#finish(transfer);
+      else clock.after(partingLookMs, look);
+    };
+    look();
   }
 
   #finish(transfer: Transfer): void {
@@ -333,6 +351,7 @@ export class Member implements TransferPort, Machine {
     this.#false.clear();
     this.figures.refetches++;
     this.transfer = undefined;
+    this.#partedMs = undefined;
     this.position = 0;
     if (this.#world.mirror === undefined) return;
     this.#world.clock.after(refetchMs, () => {

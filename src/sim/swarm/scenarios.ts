@@ -4,6 +4,7 @@
  * rates d, a source of us and N downloaders of F bytes, nobody can do better than
  * max(F / us, F / min d, N · F / (us + Σu)) for the last of them (Kumar and Ross 2006).
  */
+import { creditMs } from "../../swarm/patience.ts";
 import { SeededRandom } from "../seeded-random.ts";
 import type { DhtModel, MemberPlan, SwarmPlan } from "./plan.ts";
 import { rounded, runSwarm, tookOf, type SwarmRow } from "./row.ts";
@@ -15,7 +16,7 @@ export const Mbit = 125_000;
 
 /** A switched network: half a millisecond there and back. */
 export const lan = {
-  ...{ latencyMs: () => 0.25, quantumBytes: 64 * 1024, patienceMs: 250, finding: "lan" },
+  ...{ latencyMs: () => 0.25, quantumBytes: 64 * 1024, patienceMs: creditMs, finding: "lan" },
 } as const satisfies Partial<SwarmPlan>;
 
 /** Look-ups of a joined node in a network of 10,000 in one region: quantiles of bench/lookup.ts. */

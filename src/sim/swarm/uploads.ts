@@ -48,9 +48,9 @@ export class Uploads implements Serving {
     const { background = 0 } = this.#member.plan;
     for (let index = 0; index < background; index++) {
       const address = `192.0.2.${index + 1}`;
-      this.gate.enter({ address, near: this.#world.near }, () => {
+      const begin = (): void =>
         new Stream(this.#member.host, sink, 0, { arrived: () => undefined }).put(Infinity);
-      });
+      this.gate.enter({ address, near: this.#world.near }, begin);
     }
   }
 
@@ -73,7 +73,8 @@ export class Uploads implements Serving {
       const who = { address: asker.endpoint.address, near: this.#world.near };
       if (!this.gate.allows(who, bytes)) this.#refuse(upload, { kind: "missing" });
       else {
-        const leave = this.gate.enter(who, (slot) => this.#begin(upload, slot), bytes);
+        const wanted = { bytes, rare: this.#isRare(request) };
+        const leave = this.gate.enter(who, (slot) => this.#begin(upload, slot), wanted);
         const retryAfterMs = 1000 * this.gate.retryAfterS;
         if (leave === undefined) this.#refuse(upload, { kind: "busy", retryAfterMs });
         else upload.leaveQueue = leave;
@@ -159,6 +160,13 @@ export class Uploads implements Serving {
     const { have } = this.#member;
     for (let at = piece; at < piece + count; at++) if (!have.has(at)) return false;
     return true;
+  }
+
+  #isRare({ piece, count }: PieceRequest): boolean {
+    const { whole, transfer } = this.#member;
+    if (whole || transfer === undefined) return false;
+    for (let at = piece; at < piece + count; at++) if (transfer.rarity.has(at)) return true;
+    return false;
   }
 
   #bytesOf({ piece, count }: PieceRequest): number {

@@ -344,6 +344,28 @@ describe("PeerAnswers, downloads under way", () => {
     assert.equal(it.counters.get("peers.answered.unfinished"), 1);
   });
 
+  it("gives what is rare to two at a time, who soon have it whole", async () => {
+    const { clock, world: it } = world();
+    it.download(long, [0, 1]).rare.add(0);
+    const url = `/~/sha256/${digestOf(long)}`;
+    const bodies: (Body | undefined)[] = [];
+    const ask = async (number: number, host: number): Promise<void> => {
+      const from = { remoteAddress: `10.0.0.${host}` };
+      const answer = await it.ask(url, { ...range(number * piece, (number + 1) * piece), ...from });
+      assert.equal(answer.status, 206);
+      bodies.push(answer.body);
+    };
+    const all = [20, 21, 22].map((host) => ask(0, host));
+    await settle();
+    assert.deepEqual(it.gate.load(), { active: 2, queued: 1, slots: 8 });
+    await ask(1, 23);
+    assert.equal(bodies.length, 3, "what is not rare does not wait");
+    clock.advance(300);
+    await Promise.all(all);
+    assert.deepEqual(it.gate.load(), { active: 4, queued: 0, slots: 8 });
+    for (const body of bodies) body?.close();
+  });
+
   it("has no range with a piece that is not had, nor the whole, nor a list", async () => {
     const { world: it } = world();
     it.download(long, [0, 2]);

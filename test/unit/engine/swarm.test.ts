@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "mocha";
 import { Counters } from "../../../src/base/counters.ts";
 import { parseEndpoint, type Endpoint } from "../../../src/base/endpoint.ts";
+import { limits } from "../../../src/base/limits.ts";
 import { hour } from "../../../src/base/units.ts";
 import type { Sha256 } from "../../../src/base/sha256.ts";
 import type { FindEvents, Finder } from "../../../src/engine/finder.ts";
@@ -63,9 +64,9 @@ class SilentWorld {
     });
   }
 
-  open(sha256: Sha256, sizeBytes = 100_000): SwarmSession {
+  open(sha256: Sha256, sizeBytes = 100_000, ahead: readonly number[] = []): SwarmSession {
     return this.swarm.open({
-      ...{ sha256, sizeBytes, position: 0, ahead: [], store: undefined },
+      ...{ sha256, sizeBytes, position: 0, ahead, store: undefined },
       ...{ mirror: { url: "http://ftp.us.debian.org/x", headers: {} }, sequential: true },
     });
   }
@@ -112,6 +113,37 @@ describe("Swarm", () => {
     });
     assert.ok(waits.every((ms) => ms <= 251));
     assert.ok(waits.filter((ms) => ms > 50).length === 1, waits.join(" "));
+  });
+
+  it("keeps the reader of a run's last file waiting, where others would lack what it has", async () => {
+    const world = new SilentWorld();
+    const rare = (letter: string): SwarmSession => {
+      const session = world.open(digest(letter), 2 * limits.pieceBytes, [0, 1]);
+      const others = Array.from({ length: 9 }, (_, index) => neighbour(`10.0.0.${index + 1}:9977`));
+      session.addPeers(others.map((each) => ({ ...each, state: "unknown", via: "asker" })));
+      return session;
+    };
+    const partingOf = async (session: SwarmSession): Promise<number> => {
+      const startMs = world.clock.monotonicMs();
+      const state = { parted: false };
+      void session.part().then(() => (state.parted = true));
+      while (!state.parted && world.clock.monotonicMs() < startMs + 1000) {
+        await new Promise((next) => setImmediate(next));
+        world.clock.advance(10);
+      }
+      session.close();
+      return world.clock.monotonicMs() - startMs;
+    };
+    const first = rare("a");
+    const together = await partingOf(rare("b"));
+    assert.ok(together <= 20, `${together} ms beside another file`);
+    const last = await partingOf(first);
+    assert.ok(last >= 240 && last <= 280, `${last} ms for the last one`);
+    const next = await partingOf(rare("c"));
+    assert.ok(next <= 20, `${next} ms for one that follows`);
+    world.clock.advance(11_000);
+    assert.ok((await partingOf(rare("d"))) >= 240);
+    assert.equal(world.counters.get("swarm.partings"), 2);
   });
 
   it("asks nobody who is banned, and stops looking when the file is closed", () => {

@@ -119,25 +119,25 @@ describe("Bans", () => {
 describe("Patience", () => {
   it("is used up by waits in vain, together and not one by one", () => {
     const patience = new Patience();
-    assert.equal(patience.allow(0), 225);
+    assert.equal(patience.allow(0), 250);
     const waits = [0, 0, 10].map((at) => patience.began(at));
-    assert.equal(patience.allow(100), 125, "three waits at once are one");
+    assert.equal(patience.allow(100), 150, "three waits at once are one");
     for (const wait of waits) patience.ended(wait, false, 150);
-    assert.equal(patience.allow(200), 75);
+    assert.equal(patience.allow(200), 100);
     const last = patience.began(200);
     assert.equal(patience.allow(1000), 0, "no wait counts for longer than it may last");
     patience.ended(last, false, 1000);
     assert.equal(patience.allow(5000), 0);
-    assert.equal(patience.allow(12_000), 225, "another run");
+    assert.equal(patience.allow(12_000), 250, "another run");
   });
 
   it("comes back with every success", () => {
     const patience = new Patience();
     const first = patience.began(0);
     patience.ended(first, true, 200);
-    assert.equal(patience.allow(300), 225);
+    assert.equal(patience.allow(300), 250);
     patience.ended(first, false, 400);
-    assert.equal(patience.allow(500), 225);
+    assert.equal(patience.allow(500), 250);
   });
 });
 

@@ -17,18 +17,17 @@ const far = (host: number): Uploader => ({ address: `192.0.2.${host}`, near: fal
 
 function gate(limits: Partial<UploadLimits> = {}, allowance?: FarAllowance) {
   const clock = new VirtualClock();
-  const wanted = { ...defaultUploadLimits, atOnce: Infinity, ...limits };
-  const made = new UploadGate(clock, wanted, allowance);
+  const made = new UploadGate(clock, { ...defaultUploadLimits, ...limits }, allowance);
   const granted: string[] = [];
   const slots = new Map<string, Slot[]>();
-  const enter = (who: Uploader, bytes = 1000) =>
+  const enter = (who: Uploader, bytes = 1000, rare = false) =>
     made.enter(
       who,
       (slot) => {
         granted.push(who.address);
         slots.set(who.address, [...(slots.get(who.address) ?? []), slot]);
       },
-      bytes,
+      { bytes, rare },
     );
   const leave = ({ address }: Uploader): void => {
     const slot = slots.get(address)?.shift();
@@ -112,9 +111,9 @@ describe("UploadGate", () => {
     assert.deepEqual(granted.slice(4), ["10.0.0.1"]);
   });
 
-  it("begins few at once, so that each is whole soon, and waits for no slow one", () => {
+  it("begins few of what is rare at once, so that each is whole soon, and waits for no slow one", () => {
     const { gate: it, enter, granted, leave, clock } = gate({ atOnce: 2 });
-    for (let host = 1; host <= 8; host++) enter(near(host));
+    for (let host = 1; host <= 8; host++) enter(near(host), 1000, true);
     assert.equal(granted.length, 2);
     leave(near(1));
     leave(near(2));
@@ -129,12 +128,14 @@ describe("UploadGate", () => {
     assert.deepEqual(it.load(), { active: 5, queued: 0, slots: 8 });
   });
 
-  it("begins near uploads whoever else has just begun", () => {
+  it("begins what is not rare, and near uploads, whoever else has just begun", () => {
     const { enter, granted } = gate({ atOnce: 2 });
-    for (let host = 1; host <= 4; host++) enter(far(host));
+    for (let host = 1; host <= 4; host++) enter(far(host), 1000, true);
     assert.equal(granted.length, 2);
-    enter(near(1));
+    enter(near(1), 1000, true);
     assert.equal(granted.at(-1), "10.0.0.1");
+    enter(far(5));
+    assert.equal(granted.at(-1), "192.0.2.5");
   });
 
   it("keeps a quarter of the slots for the own network", () => {
