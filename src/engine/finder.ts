@@ -31,6 +31,8 @@ export interface FindRound {
 export interface Finder {
   /** Somebody is known who could be asked about any file. */
   readonly known: boolean;
+  /** Machines of the own network that may want the same. */
+  readonly neighbours: number;
   /** It is likely enough that peers have this file for the mirror to wait a moment. */
   hopeful(sha256: Sha256, sizeBytes: number): boolean;
   find(
@@ -64,6 +66,10 @@ export class PeerFinder implements Finder {
 
   get known(): boolean {
     return this.#parts.neighbours.count > 0;
+  }
+
+  get neighbours(): number {
+    return this.#parts.neighbours.near;
   }
 
   hopeful(sha256: Sha256, sizeBytes: number): boolean {

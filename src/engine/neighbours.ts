@@ -78,6 +78,14 @@ export class Neighbours {
     return this.#known.size + this.#farEndpoints().length;
   }
 
+  /** Those of the own network that have answered lately. */
+  get near(): number {
+    const sinceMs = this.#parts.clock.monotonicMs() - hopefulMs;
+    let near = 0;
+    for (const each of this.#known.values()) if (each.traits.near && each.answers(sinceMs)) near++;
+    return near;
+  }
+
   /** Somebody has answered lately, or may do so any moment: it is worth that moment to ask. */
   get hopeful(): boolean {
     const sinceMs = this.#parts.clock.monotonicMs() - hopefulMs;

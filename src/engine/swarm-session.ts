@@ -61,6 +61,7 @@ export interface SessionPlan {
   readonly patienceMs: number;
   /** How long the reader may be kept waiting in the end; called when that would be of use. */
   readonly partingMs: () => number;
+  readonly manyNear: boolean;
   readonly mirrorRate?: number | undefined;
   readonly sequential: boolean;
   readonly admits?: TransferPlan["admits"];
@@ -123,7 +124,7 @@ export class SwarmSession implements TransferPort {
           ahead: plan.ahead,
         },
         ...{ mirror: plan.mirror !== undefined, patienceMs: plan.patienceMs },
-        mirrorRate: plan.mirrorRate,
+        ...{ mirrorRate: plan.mirrorRate, manyNear: plan.manyNear },
         ...{ sequential: plan.sequential, admits: plan.admits },
         ...(plan.store === undefined && { lookaheadPieces: limits.piecesInMemory }),
       },

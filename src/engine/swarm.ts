@@ -12,6 +12,7 @@ import type { Sha256 } from "../base/sha256.ts";
 import type { Bans } from "../swarm/bans.ts";
 import { liarsOf, truthOf, type TransferRecord } from "../swarm/blame.ts";
 import type { Patience, Wait } from "../swarm/patience.ts";
+import { defaultPolicy } from "../swarm/policy.ts";
 import type { PeerInfo } from "../swarm/types.ts";
 import type { Finder } from "./finder.ts";
 import { Probation } from "./probation.ts";
@@ -34,7 +35,10 @@ export interface SwarmComponents extends SessionParts {
   };
 }
 
-export type SwarmPlan = Omit<SessionPlan, "patienceMs" | "partingMs">;
+export type SwarmPlan = Omit<SessionPlan, "patienceMs" | "partingMs" | "manyNear">;
+
+/** Neighbours that can make a crowd with us. */
+const leastCrowd = defaultPolicy.crowd;
 
 /** A daemon that goes on with something else does not leave: the last file of a run is what counts. */
 const partingPauseMs = 10 * second;
@@ -91,6 +95,7 @@ export class Swarm {
     const wait = hopeful ? patience.began(nowMs) : undefined;
     const host = plan.mirror === undefined ? undefined : new URL(plan.mirror.url).host;
     const mirrorRate = host === undefined ? undefined : this.#mirrorRates.get(host);
+    const manyNear = finder.neighbours >= leastCrowd;
     const admits = this.#admits(plan);
     let parting: Wait | undefined;
     const partingMs = (): number => {
@@ -99,7 +104,7 @@ export class Swarm {
       return allowedMs;
     };
     const session = new SwarmSession(this.#parts, {
-      ...{ ...plan, patienceMs, partingMs, mirrorRate, admits },
+      ...{ ...plan, patienceMs, partingMs, mirrorRate, manyNear, admits },
     });
     counters.add("swarm.sessions");
     this.#live.set(sha256, session);

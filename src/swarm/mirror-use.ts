@@ -39,6 +39,11 @@ export class MirrorUse {
   readonly #policy: TransferPolicy;
   readonly #startedMs: number;
   readonly #patienceMs: number;
+  /**
+   * Many neighbours may want the same just now, and nobody knows yet: the first request is for the
+   * first bytes alone. The next one comes a round trip later, so the wait before it is shorter.
+   */
+  readonly #tastesFirst: boolean;
   readonly meter = new Meter();
   #usable: boolean;
   #bestRate: number | undefined;
@@ -64,6 +69,7 @@ export class MirrorUse {
       readonly patienceMs: number;
       readonly usable: boolean;
       readonly knownRate: number | undefined;
+      readonly manyNear: boolean;
     },
   ) {
     this.#bestRate = start.knownRate;
@@ -72,7 +78,9 @@ export class MirrorUse {
     this.#progressMs = start.nowMs;
     this.#fedMs = start.nowMs;
     this.#position = start.position;
-    this.#patienceMs = start.patienceMs;
+    this.#tastesFirst = start.manyNear && start.patienceMs > 0;
+    const mostMs = this.#tastesFirst ? policy.firstByteMs : Infinity;
+    this.#patienceMs = Math.min(start.patienceMs, mostMs);
     this.#usable = start.usable;
     this.#piecesFromMs = start.nowMs + policy.crowdMs;
     // Readers of one crowd shall not all lose patience at once.
@@ -122,7 +130,8 @@ export class MirrorUse {
       this.#streamedFrom = view.position;
       this.meter.began(view.nowMs);
     }
-    this.#streamBytes = this.#tastes(view) ? this.#enoughBytes(view) : undefined;
+    const tastes = this.#tastes(view) || this.#mayBeCrowd(view);
+    this.#streamBytes = tastes ? this.#enoughBytes(view) : undefined;
     if (!wanted && this.#streaming) this.meter.idle(view.nowMs);
     const { rate } = this.meter;
     if (rate !== undefined && rate > (this.#bestRate ?? 0)) this.#bestRate = rate;
@@ -191,6 +200,11 @@ export class MirrorUse {
 
   #isCrowd({ crowd }: MirrorView): boolean {
     return crowd > this.#policy.crowd;
+  }
+
+  /** Whether it is too soon to know. */
+  #mayBeCrowd({ position, startPosition, hope, searching }: MirrorView): boolean {
+    return this.#tastesFirst && position === startPosition && (hope || searching);
   }
 
   /** Whether a stream would only be for a few bytes. */

@@ -30,6 +30,8 @@ export interface TransferPlan {
   readonly lookaheadPieces?: number;
   /** How long the mirror may wait for peers at the start. */
   readonly patienceMs: number;
+  /** There are neighbours enough for a crowd. */
+  readonly manyNear?: boolean;
   /** Bytes a second that this mirror has given before, if it has. */
   readonly mirrorRate?: number | undefined;
   /** A reader wants it in order. */

@@ -73,7 +73,7 @@ export class Transfer {
       { policy, random },
       {
         ...{ nowMs: this.#keptMs, position: this.#position, patienceMs: plan.patienceMs },
-        ...{ usable: plan.mirror, knownRate: plan.mirrorRate },
+        ...{ usable: plan.mirror, knownRate: plan.mirrorRate, manyNear: plan.manyNear === true },
       },
     );
     const book = new PeerBook({ counters, random, policy, picker, admits: plan.admits });

@@ -26,6 +26,7 @@ export interface FakePeer {
 
 export class FakePeers implements PeerPort, Finder {
   readonly known = true;
+  readonly neighbours = 0;
   readonly peers = new Map<string, FakePeer>();
   /** Bytes of the file by peer. */
   readonly sent = new Map<string, number>();

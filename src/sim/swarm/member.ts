@@ -245,6 +245,7 @@ export class Member implements TransferPort, Machine {
       {
         ...{ sha256: this.#world.sha256, sizeBytes: shape.sizeBytes, mirror: mirror !== undefined },
         ...{ patienceMs: search ? patienceMs : 0, sequential: this.plan.sequential },
+        manyNear: this.#world.manyNear,
       },
     );
     this.transfer = transfer;

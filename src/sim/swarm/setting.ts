@@ -87,6 +87,7 @@ export interface Setting {
   readonly noPieces: PieceMap;
   readonly policy: TransferPolicy;
   readonly patienceMs: number;
+  readonly manyNear: boolean;
   /** Whether all are of one network. */
   readonly near: boolean;
   readonly members: readonly Machine[];

@@ -33,6 +33,7 @@ export class SwarmWorld implements Setting {
   readonly patienceMs: number;
   /** Whether all are of one network. */
   readonly near: boolean;
+  readonly manyNear: boolean;
   readonly mirror: SimMirror | undefined;
   readonly finding: Finding;
   /** Pieces that seeds have sent whole, and when the last of all had been sent once. */
@@ -54,6 +55,7 @@ export class SwarmWorld implements Setting {
     this.policy = { ...defaultPolicy, ...plan.policy };
     this.patienceMs = plan.patienceMs;
     this.near = plan.finding === "lan";
+    this.manyNear = this.near && plan.members.length > this.policy.crowd;
     this.#true = list("true", this.shape.pieces);
     this.#false = list("false", this.shape.pieces);
     if (plan.mirror !== undefined) this.mirror = new SimMirror(this, plan.mirror);

@@ -72,7 +72,13 @@ async function download(bytes: Buffer, ranges: boolean): Promise<Downloaded> {
       },
       {
         ...{ sha256, sizeBytes: file.length, position, ahead: [], store: undefined },
-        ...{ mirror: { url, headers: {} }, patienceMs: 0, partingMs: () => 0, sequential: true },
+        ...{
+          mirror: { url, headers: {} },
+          patienceMs: 0,
+          partingMs: () => 0,
+          manyNear: false,
+          sequential: true,
+        },
       },
     );
     session.addPeers(Array.from({ length: 9 }, (_, index) => member(index + 1)));

@@ -16,7 +16,9 @@ function search(sizeBytes: number, answering: () => number) {
     rounds.push(how ?? { where: undefined, again: false });
     return { cancel: () => undefined };
   };
-  const finder: Finder = { known: true, hopeful: () => true, find, useful: () => undefined };
+  const finder: Finder = {
+    ...{ known: true, neighbours: 0, hopeful: () => true, find, useful: () => undefined },
+  };
   const nothing = () => undefined;
   const events = { peers: nothing, list: nothing, done: nothing };
   const parts = { finder, clock, random: new SeededRandom(1), answering };

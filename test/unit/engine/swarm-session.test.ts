@@ -54,7 +54,13 @@ describe("SwarmSession", () => {
       },
       {
         ...{ sha256: "ab".repeat(32) as Sha256, sizeBytes, position: 0, ahead: [] },
-        ...{ mirror: undefined, patienceMs: 0, partingMs: () => 0, sequential: true },
+        ...{
+          mirror: undefined,
+          patienceMs: 0,
+          partingMs: () => 0,
+          manyNear: false,
+          sequential: true,
+        },
         store: {
           putPiece: (number) => aside.push(number) > 0,
           dropPiece: () => undefined,

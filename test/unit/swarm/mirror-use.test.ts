@@ -11,7 +11,7 @@ const stepMs = 50;
 class HungryReader {
   readonly use = new MirrorUse(
     { policy: defaultPolicy, random: new SeededRandom(1) },
-    { nowMs: 0, position: 0, patienceMs: 0, usable: true, knownRate: undefined },
+    { nowMs: 0, position: 0, patienceMs: 0, usable: true, knownRate: undefined, manyNear: false },
   );
   nowMs = 0;
   position = 0;

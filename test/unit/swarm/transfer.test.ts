@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "mocha";
-import { MiB, second } from "../../../src/base/units.ts";
+import { KiB, MiB, second } from "../../../src/base/units.ts";
 import { liarsOf, truthOf } from "../../../src/swarm/blame.ts";
 import { PieceMap } from "../../../src/swarm/piece-map.ts";
 import type { TransferPlan } from "../../../src/swarm/transfer-plan.ts";
@@ -69,6 +69,23 @@ describe("Transfer", () => {
         const askedMs = Math.max(patienceMs, 200);
         assert.ok(firstByteMs! <= askedMs + 30, `${firstByteMs} ms with ${patienceMs}`);
       }
+    });
+
+    it("is asked for the first bytes alone while many neighbours may want the same", () => {
+      const wanted = (plan: Partial<TransferPlan>): (number | undefined)[] => {
+        const made = new SmallSwarm({ sizeBytes: size, patienceMs: 250, ...plan });
+        for (let index = 1; index <= 4; index++) made.add(index, { ...good, silent: true });
+        const seen: (number | undefined)[] = [];
+        made.transfer.start();
+        for (const untilMs of [190, 210, 249, 290]) {
+          made.clock.advance(untilMs - made.clock.monotonicMs());
+          seen.push(made.transfer.streamWanted ? made.transfer.mirror.streamBytes : -1);
+        }
+        return seen;
+      };
+      // No crowd has shown itself when they have come: the next request is for all.
+      assert.deepEqual(wanted({ manyNear: true }), [-1, 16 * KiB, undefined, undefined]);
+      assert.deepEqual(wanted({}), [-1, -1, -1, undefined]);
     });
 
     it("takes over when the only seed leaves in the middle", () => {
