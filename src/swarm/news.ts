@@ -1,6 +1,7 @@
 /**
- * When one who follows another's state hears of it again: soon after something has changed, never more
- * often than it asked for, and now and then all the same, so that silence means that the other is gone.
+ * When one who follows another's state hears of it again: soon after something has changed, in the long
+ * run not more often than it asked for, and now and then all the same, so that silence means that the
+ * other is gone. What happens after a while of nothing, or at first, is told sooner.
  */
 import type { Clock } from "../base/ports.ts";
 import { second } from "../base/units.ts";
@@ -9,6 +10,8 @@ export const newsBounds = {
   /** Nobody is told more often, whatever it asks for. */
   leastEveryMs: 200,
   mostEveryMs: 10 * second,
+  /** So many may come one after the other; then there is one more after each time that was asked for. */
+  burst: 4,
   /** Without anything new. Less than for how long the other's word counts; see peer-book.ts. */
   idleMs: 2 * second,
   /** Then whoever wants to know more asks again: others have their turn. */
@@ -21,6 +24,8 @@ export class News {
   readonly #tell: (last: boolean) => void;
   readonly #startedMs: number;
   #toldMs: number;
+  /** How many may be told now, at `#toldMs`. */
+  #credit: number = newsBounds.burst - 1;
   /** Something has changed since it was told. */
   #pending = false;
   #ended = false;
@@ -39,7 +44,9 @@ export class News {
   changed(): void {
     if (this.#pending || this.#ended) return;
     this.#pending = true;
-    const dueMs = this.#toldMs + this.#everyMs - this.#clock.monotonicMs();
+    const { leastEveryMs } = newsBounds;
+    const gapMs = Math.max(leastEveryMs, (1 - this.#credit) * this.#everyMs);
+    const dueMs = this.#toldMs + gapMs - this.#clock.monotonicMs();
     if (dueMs > 0) this.#tellAfter(dueMs);
     else this.#tellNow();
   }
@@ -56,6 +63,8 @@ export class News {
 
   #tellNow(): void {
     const nowMs = this.#clock.monotonicMs();
+    const credit = this.#credit + (nowMs - this.#toldMs) / this.#everyMs - 1;
+    this.#credit = Math.min(newsBounds.burst - 1, Math.max(0, credit));
     [this.#pending, this.#toldMs] = [false, nowMs];
     const last = nowMs - this.#startedMs >= newsBounds.forMs;
     if (last) this.end();

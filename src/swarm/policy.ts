@@ -126,7 +126,7 @@ export const defaultPolicy: TransferPolicy = {
   duplicateShare: 0.02,
   crowd: 3,
   largestCrowd: 200,
-  crowdMs: second / 2,
+  crowdMs: second / 4,
   mirrorWindow: { ms: 1000, share: 1 / 64, fewest: 4, most: 64 },
   firstByteMs: 200,
   crowdStarvedMs: 2.5 * second,

@@ -24,10 +24,18 @@ describe("News", () => {
     return all;
   }
 
-  it("comes no more often than is asked for, and ends after a while", () => {
+  it("comes no more often than is asked for, but for the first few, and ends after a while", () => {
     const { atMs, last } = told(500, 10);
-    assert.ok(atMs.every((ms, index) => ms - (atMs[index - 1] ?? 0) >= 500));
-    assert.ok(last && atMs.length >= 18 && atMs.length <= 20, `${atMs.length} times`);
+    const { burst, leastEveryMs } = newsBounds;
+    assert.ok(atMs.every((ms, index) => ms - (atMs[index - 1] ?? 0) >= leastEveryMs));
+    // What was told at the very beginning counts as well.
+    for (const [index, ms] of atMs.entries()) assert.ok(index + 2 <= burst + ms / 500, `${ms} ms`);
+    assert.ok(last && atMs.length >= 20 && atMs.length <= 23, `${atMs.length} times`);
+  });
+
+  it("comes soon again when there was none for a while", () => {
+    const { atMs } = told(1000, 3000);
+    assert.deepEqual(atMs.slice(0, 3), [2000, 3000, 5000], "at 3 s something has changed");
   });
 
   it("comes at once when there was none for long, and now and then without any", () => {
