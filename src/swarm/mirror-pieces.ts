@@ -1,4 +1,7 @@
-/** Single pieces of the mirror, in a crowd: what a starving reader needs, or our share of the rest. */
+/**
+ * Single pieces of the mirror: in a crowd what a starving reader needs, or our share of the rest; among
+ * two or three, what each gets for the others.
+ */
 import { mirrorSource, type Core } from "./core.ts";
 import type { Flights } from "./flights.ts";
 import { MirrorTurns } from "./mirror-turns.ts";
@@ -6,6 +9,13 @@ import { MirrorTurns } from "./mirror-turns.ts";
 interface Begotten {
   readonly atMs: number;
   readonly begotten: number;
+}
+
+export interface Bounds {
+  /** Pieces from this one on cannot be kept now. */
+  readonly limit: number;
+  /** Of peers, so far. */
+  readonly keptPieces: number;
 }
 
 /** Over such a time it is measured how fast the crowd gets pieces that it had not. */
@@ -17,6 +27,7 @@ export class MirrorPieces {
   readonly #turns: MirrorTurns;
   readonly #sequential: boolean;
   #restUntilMs = -Infinity;
+  #hasFailed = false;
   /** How many pieces the crowd had, one to two paces ago and lately. */
   #older: Begotten;
   #newer: Begotten;
@@ -37,18 +48,47 @@ export class MirrorPieces {
   failed(): void {
     const { counters, clock, policy } = this.#core;
     counters.add("swarm.mirror.piecesFailed");
+    this.#hasFailed = true;
     this.#restUntilMs = clock.monotonicMs() + policy.restMs;
   }
 
-  /** Asks for one, if that is due. `keptPieces`: of peers, so far. */
-  ask(limit: number, keptPieces: number): void {
-    const { clock, counters, mirror } = this.#core;
-    if (!mirror.usable || clock.monotonicMs() < this.#restUntilMs) return;
-    if (this.#flights.asksMirror) return;
-    const piece = this.#wanted(limit, keptPieces);
+  /** Asks for one, if that is due. */
+  ask(crowd: number, bounds: Bounds): void {
+    const { clock, counters, mirror, policy } = this.#core;
+    const nowMs = clock.monotonicMs();
+    if (!mirror.usable || nowMs < this.#restUntilMs || this.#flights.asksMirror) return;
+    const isCrowd = crowd > policy.crowd;
+    let piece: number | undefined;
+    if (isCrowd && !mirror.streaming) piece = this.#wanted(bounds);
+    else if (!isCrowd && crowd > 1 && mirror.streaming) piece = this.#behind(bounds);
     if (piece === undefined) return;
-    counters.add("swarm.mirror.pieces");
+    counters.add(isCrowd ? "swarm.mirror.pieces" : "swarm.mirror.piecesBehind");
     this.#flights.begin({ source: mirrorSource, piece, count: 1 });
+  }
+
+  /**
+   * Beside the stream, one from far behind it, if two or three want the file of a slow mirror: what all
+   * of them stream they cannot give each other. Nobody is waited for, and nothing comes that is not
+   * needed: whoever is alone after all is no later for it.
+   */
+  #behind({ limit }: Bounds): number | undefined {
+    const { mirror, picker, policy } = this.#core;
+    // One that gives no ranges would begin the whole file each time.
+    if (!mirror.isSlow || this.#hasFailed) return undefined;
+    const { fewest } = policy.mirrorWindow;
+    const middle = Math.ceil((picker.next + picker.pieces) / 2);
+    const far = picker.unseen(fewest, limit, middle);
+    return this.#mine(far.length > 0 ? far : picker.unseen(fewest, limit, picker.next + fewest));
+  }
+
+  #mine(pieces: readonly number[]): number | undefined {
+    const { book, clock } = this.#core;
+    const nowMs = clock.monotonicMs();
+    return this.#turns.mine(pieces, {
+      nowMs,
+      others: () => book.others(nowMs),
+      claimed: (piece) => book.isAtMirror(piece, nowMs),
+    });
   }
 
   /**
@@ -69,7 +109,7 @@ export class MirrorPieces {
     return Math.min(most, Math.max(fewest, Math.ceil(wanted)));
   }
 
-  #wanted(limit: number, keptPieces: number): number | undefined {
+  #wanted({ limit, keptPieces }: Bounds): number | undefined {
     const { clock, picker, mirror, book } = this.#core;
     const nowMs = clock.monotonicMs();
     const unseen = picker.unseen(this.#window(nowMs), limit);
@@ -84,10 +124,6 @@ export class MirrorPieces {
       return other ? undefined : picker.next;
     }
     if (!mirror.mayAskPieces(nowMs)) return undefined;
-    return this.#turns.mine(unseen, {
-      nowMs,
-      others: () => book.others(nowMs),
-      claimed: (piece) => book.isAtMirror(piece, nowMs),
-    });
+    return this.#mine(unseen);
   }
 }

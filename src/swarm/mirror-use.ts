@@ -4,6 +4,7 @@
  *
  * - Alone, or with up to three members: a stream in order, from the start or after a short wait for
  *   peers who are expected; it ends when peers are about as fast, and comes back when they are not.
+ *   Beside it each of two or three gets other pieces of a slow mirror, which they give each other.
  * - In a crowd of n: single pieces that nobody has, each by one member (mirror-turns.ts); the stream
  *   only for the first bytes, for a sip before a reader's silence grows long, and for good when the
  *   crowd has brought nothing in the time that the mirror alone would have needed for a piece.
@@ -94,6 +95,11 @@ export class MirrorUse {
    */
   get bestRate(): number | undefined {
     return this.#bestRate;
+  }
+
+  /** Whether it is worth sharing even among two. */
+  get isSlow(): boolean {
+    return this.#bestRate !== undefined && this.#bestRate < this.#policy.slowMirrorRate;
   }
 
   get usable(): boolean {

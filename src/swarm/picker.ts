@@ -175,14 +175,14 @@ export class Picker {
     return false;
   }
 
-  /** Free pieces in order that no unfinished peer has, at most `count`, below `limit`. */
-  unseen(count: number, limit: number): number[] {
+  /** Free pieces in order that no unfinished peer has, at most `count`, from `from`, below `limit`. */
+  unseen(count: number, limit: number, from = this.next): number[] {
     const [free, seen] = [this.#free.words, this.#seen.words];
     const found: number[] = [];
-    for (let at = this.next >>> 5; at < free.length; at++) {
+    for (let at = from >>> 5; at < free.length; at++) {
       const word = (free[at] ?? 0) & ~(seen[at] ?? 0);
       for (let place = 0; word !== 0 && place < 32; place++) {
-        if (!isInWord(word, place)) continue;
+        if (!isInWord(word, place) || at * 32 + place < from) continue;
         if (found.length >= count || at * 32 + place >= limit) return found;
         found.push(at * 32 + place);
       }

@@ -85,6 +85,8 @@ export interface TransferPolicy {
   readonly enoughShare: number;
   /** Slower peers than this do not do without a mirror of which nothing is known, bytes a second. */
   readonly modestRate: number;
+  /** A mirror that gives less is shared even among two, bytes a second. */
+  readonly slowMirrorRate: number;
   /** In a crowd a stream that only brings the first bytes ends here. */
   readonly tasteBytes: number;
   /** Later ones after so much: enough to be heard, and to tell how fast the mirror is. */
@@ -135,6 +137,7 @@ export const defaultPolicy: TransferPolicy = {
   claimedMs: 2 * second,
   enoughShare: 0.95,
   modestRate: 1 * MiB,
+  slowMirrorRate: 4 * MiB,
   tasteBytes: 16 * KiB,
   sipBytes: 4 * KiB,
   memberMs: minute / 2,

@@ -488,7 +488,7 @@ export class Transfer {
       atBoundary: this.#position % this.#flights.pieceBytes < policy.tasteBytes,
     });
     this.#setStream(wanted);
-    if (crowd > policy.crowd && !wanted) this.#mirrorPieces.ask(this.#limit, this.#keptPieces);
+    this.#mirrorPieces.ask(crowd, { limit: this.#limit, keptPieces: this.#keptPieces });
   }
 
   #setStream(wanted: boolean): void {

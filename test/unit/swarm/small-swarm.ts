@@ -40,6 +40,8 @@ export class SmallSwarm implements TransferPort {
   readonly peers = new Map<string, FakePeer>();
   mirrorRate = 10e6;
   mirrorDelayMs = 20;
+  /** It gives no ranges. */
+  mirrorFails = false;
   mirrorBytes = 0;
   mirrorPieces = 0;
   /** Requests to peers that were under way at once, after three lies. */
@@ -90,7 +92,10 @@ export class SmallSwarm implements TransferPort {
     this.#running.set(request, state);
     const mirror = request.source === mirrorSource;
     const peer: FakePeer | undefined = mirror
-      ? { rate: this.mirrorRate, rttMs: this.mirrorDelayMs }
+      ? {
+          ...{ rate: this.mirrorRate, rttMs: this.mirrorDelayMs },
+          fails: () => (this.mirrorFails ? { kind: "wrong", what: "no ranges" } : undefined),
+        }
       : this.peers.get(request.source);
     if (peer === undefined) throw new Error(`nobody is ${request.source}`);
     if (mirror) this.mirrorPieces += request.count;

@@ -113,6 +113,34 @@ describe("Transfer", () => {
     });
   });
 
+  describe("two that want the same", () => {
+    const other: FakePeer = { ...good, have: new PieceMap(40), via: "neighbour" };
+    const among = (mirrorRate: number, adjust?: (swarm: SmallSwarm) => void): SmallSwarm =>
+      swarm([other], { patienceMs: 0 }, (made) => {
+        made.mirrorRate = mirrorRate;
+        adjust?.(made);
+      });
+
+    it("share a slow mirror beside what each streams, and wait for nothing", () => {
+      const made = among(1e6);
+      const behind = made.counters.get("swarm.mirror.piecesBehind");
+      assert.ok(behind >= 8, `${behind} pieces`);
+      assert.equal(made.counters.get("swarm.mirror.pieces"), 0);
+      assert.ok(made.finishedMs! <= (size * 1000) / 1e6 + 270, `${made.finishedMs} ms`);
+      assert.ok(made.mirrorBytes < 1.05 * size, "nothing comes twice");
+    });
+
+    it("leave a fast one alone", () => {
+      assert.equal(among(10e6).counters.get("swarm.mirror.piecesBehind"), 0);
+    });
+
+    it("do not ask one again that gives no ranges", () => {
+      const made = among(1e6, (each) => (each.mirrorFails = true));
+      assert.equal(made.counters.get("swarm.mirror.piecesBehind"), 1);
+      assert.ok(made.finishedMs! <= (size * 1000) / 1e6 + 270, `${made.finishedMs} ms`);
+    });
+  });
+
   describe("a crowd", () => {
     const empty = (): FakePeer => ({ ...good, have: new PieceMap(40), via: "neighbour" });
 
