@@ -14,6 +14,8 @@ const lengthBytes = 4;
 export interface NewsSource {
   /** As it is now, encoded; undefined: there is none any more. `last`: nothing will follow it. */
   readonly state: () => { readonly bytes: Uint8Array; readonly last: boolean } | undefined;
+  /** Whether nothing will follow. */
+  readonly whole: () => boolean;
   /** Gets what to call when it has changed → how to stop that. */
   readonly listen: (changed: () => void) => () => void;
   /** Called once at the end. */
@@ -36,7 +38,7 @@ export class NewsBody implements Body {
       this.#last ||= last;
       this.#wake();
     });
-    this.#stop = source.listen(() => this.#news.changed());
+    this.#stop = source.listen(() => this.#news.changed(source.whole()));
   }
 
   async next(): Promise<Buffer | undefined> {

@@ -201,7 +201,7 @@ export class PeerAnswers {
     const { clock, counters, gate } = this.#parts;
     let { names } = route;
     const body = new NewsBody(clock, everyMs, {
-      ...{ over, listen: (changed) => share.changed(changed) },
+      ...{ over, whole: () => share.have.whole, listen: (changed) => share.changed(changed) },
       state: () => {
         counters.add("peers.news");
         const state = this.#state(ask, { sha256, names }, self);

@@ -41,11 +41,13 @@ export class News {
     this.#tellAfter(newsBounds.idleMs);
   }
 
-  changed(): void {
-    if (this.#pending || this.#ended) return;
+  /** `whole`: nothing will follow, and whoever needs nothing more may leave: that is told at once. */
+  changed(whole: boolean): void {
+    if (this.#ended || (this.#pending && !whole)) return;
     this.#pending = true;
     const { leastEveryMs } = newsBounds;
-    const gapMs = Math.max(leastEveryMs, (1 - this.#credit) * this.#everyMs);
+    const pacedMs = Math.max(leastEveryMs, (1 - this.#credit) * this.#everyMs);
+    const gapMs = whole ? 0 : pacedMs;
     const dueMs = this.#toldMs + gapMs - this.#clock.monotonicMs();
     if (dueMs > 0) this.#tellAfter(dueMs);
     else this.#tellNow();

@@ -106,7 +106,8 @@ export class Uploads implements Serving {
   /** Other pieces are here, or are being fetched from the mirror: whoever waits for news has them. */
   changed(): void {
     this.#copy = undefined;
-    for (const { news } of [...this.#watchers]) news.changed();
+    const { whole } = this.#member.have;
+    for (const { news } of [...this.#watchers]) news.changed(whole);
   }
 
   /** It is not there any more: with `cut`, connections end and others notice. */

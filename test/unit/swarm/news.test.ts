@@ -18,7 +18,7 @@ describe("News", () => {
     });
     for (let ms = 0; ms < 2 * newsBounds.forMs; ms += changeMs) {
       clock.advance(changeMs);
-      news.changed();
+      news.changed(false);
     }
     assert.equal(clock.pendingTimers, 0);
     return all;
@@ -45,6 +45,21 @@ describe("News", () => {
       atMs.slice(0, 3),
       [1, 2, 3].map((turn) => turn * newsBounds.idleMs),
     );
+  });
+
+  it("comes at once when nothing will follow", () => {
+    const clock = new VirtualClock();
+    const atMs: number[] = [];
+    const news = new News(clock, 2000, () => atMs.push(clock.monotonicMs()));
+    for (let ms = 0; ms < 1000; ms += 10) {
+      clock.advance(10);
+      news.changed(false);
+    }
+    const before = atMs.length;
+    assert.ok(before < 5 && atMs.at(-1) !== 1000);
+    news.changed(true);
+    assert.deepEqual([atMs.length, atMs.at(-1)], [before + 1, 1000]);
+    news.end();
   });
 
   it("is told within bounds, whatever is asked for", () => {
