@@ -19,6 +19,8 @@ import {
   balance,
   crowd48,
   deploy,
+  fast,
+  few,
   kraken,
   MB,
   Mbit,
@@ -75,6 +77,10 @@ const scenarios: Readonly<Record<string, (seed: number) => Iterable<SwarmRow>>> 
     for (const each of ["together", "staggered", "leaving", "direct"] as const) {
       yield crowd48(seed, each);
     }
+  },
+  *few(seed) {
+    for (const count of [2, 3]) yield few(seed, count);
+    yield fast(seed);
   },
   *deploy(seed) {
     for (const count of counts ?? [15, 50, 100, 150]) yield deploy(seed, { count, ...size });

@@ -9,6 +9,7 @@ import {
   boundMs,
   crowd48,
   deploy,
+  few,
   lan,
   MB,
   Mbit,
@@ -108,6 +109,15 @@ describe("Simulated swarms", function () {
     const direct = crowd48(seed, "direct", size);
     assert.equal(direct.mirrorCopies, 16);
     assert.ok(direct.p50Ms > 5 * swarm.p50Ms);
+  });
+
+  it("share a slow mirror among two and three, too", () => {
+    for (const count of [2, 3]) {
+      const row = few(seed, count);
+      assert.equal(row.finished, count);
+      assert.ok(row.ratio < 1.6, `${count}: ${row.ratio} times the bound`);
+      assert.ok(row.mirrorCopies < 1.6, `${count}: ${row.mirrorCopies} copies`);
+    }
   });
 
   it("do not all run to a mirror because it is slow", () => {

@@ -50,9 +50,14 @@ export type CrowdVariant = "together" | "staggered" | "leaving" | "direct";
 export function crowd48(
   seed: number,
   variant: CrowdVariant = "together",
-  { count = 48, sizeBytes = 20 * MB, policy = {}, rate = 100 * Mbit }: ScenarioSize = {},
+  {
+    count = 48,
+    sizeBytes = 20 * MB,
+    policy = {},
+    rate = 100 * Mbit,
+    mirrorRate: us = rate / 10,
+  }: ScenarioSize = {},
 ): SwarmRow {
-  const us = rate / 10;
   const random = new SeededRandom(seed + 1000);
   const spreadMs = variant === "staggered" ? 20_000 : 900;
   const members = several(count, () =>
@@ -69,12 +74,24 @@ export function crowd48(
   );
 }
 
+/** Two or three that want the same at once are too few to be a crowd, but the mirror is as slow. */
+export function few(seed: number, count: number): SwarmRow {
+  return { ...crowd48(seed, "together", { count }), scenario: `few-${count}` };
+}
+
+/** Ten that want the same at once of a mirror that could serve each at the full rate of its link. */
+export function fast(seed: number): SwarmRow {
+  const size = { count: 10, mirrorRate: 1000 * Mbit };
+  return { ...crowd48(seed, "together", size), scenario: "fast-10" };
+}
+
 export interface ScenarioSize {
   readonly count?: number;
   readonly sizeBytes?: number;
   readonly policy?: SwarmPlan["policy"];
-  /** Bytes a second. */
+  /** Bytes a second, of each machine's link, and of the mirror's. */
   readonly rate?: number;
+  readonly mirrorRate?: number;
   readonly watch?: SwarmPlan["watch"];
 }
 
