@@ -3,7 +3,7 @@
  * last piece waits for the full digest; but a lie then costs that file once more. So a peer that has
  * never given a file that proved right is asked for one file of several pieces at a time: what it lies
  * about is one file, however many are wanted at that moment. A short file is proven before its first
- * byte leaves, costs nothing, and proves its peer.
+ * byte leaves, and proves its peer: it need not wait for a long one, but for another short one.
  */
 import { BoundedMap } from "../base/bounded-map.ts";
 import { limits } from "../base/limits.ts";
@@ -18,7 +18,7 @@ export class Probation {
   readonly #clock: Clock;
   readonly #proven = new BoundedMap<string, true>(limits.provenPeers);
   /** Address → the file that it is asked for. */
-  readonly #used = new Map<string, Sha256>();
+  readonly #used = { long: new Map<string, Sha256>(), short: new Map<string, Sha256>() };
   /** Address → when it was last part of a wrong file. */
   readonly #doubted = new BoundedMap<string, number>(limits.provenPeers);
   /** Files for which somebody is wanted who is not free. */
@@ -28,13 +28,17 @@ export class Probation {
     this.#clock = clock;
   }
 
-  /** Whether the peer may be asked for the file; until `ended` it is then not for any other. */
-  admits(address: string, sha256: Sha256): boolean {
-    const doubtedMs = this.#doubted.get(address);
-    if (doubtedMs !== undefined && this.#clock.monotonicMs() - doubtedMs < doubtMs) return false;
+  /**
+   * Whether the peer may be asked for the file; until `ended` it is then not for any other of that
+   * length. `short`: of one piece; it does no harm whoever gives it.
+   */
+  admits(address: string, sha256: Sha256, length: "long" | "short" = "long"): boolean {
+    const doubtedMs = this.#doubted.get(address) ?? -Infinity;
+    if (length === "long" && this.#clock.monotonicMs() - doubtedMs < doubtMs) return false;
     if (this.#proven.has(address)) return true;
-    if ((this.#used.get(address) ?? sha256) !== sha256) return false;
-    this.#used.set(address, sha256);
+    const used = this.#used[length];
+    if ((used.get(address) ?? sha256) !== sha256) return false;
+    used.set(address, sha256);
     return true;
   }
 
@@ -47,7 +51,8 @@ export class Probation {
   proven(address: string): void {
     this.#doubted.delete(address);
     this.#proven.set(address, true);
-    if (this.#used.delete(address)) this.#retry();
+    const freed = Object.values(this.#used).map((used) => used.delete(address));
+    if (freed.includes(true)) this.#retry();
   }
 
   /** It was believed in a file that is wrong; who is to blame is not known yet. */
@@ -65,8 +70,8 @@ export class Probation {
   ended(sha256: Sha256): void {
     this.#waiting.delete(sha256);
     let free = false;
-    for (const [address, user] of this.#used) {
-      if (user === sha256) free = this.#used.delete(address);
+    for (const used of Object.values(this.#used)) {
+      for (const [address, user] of used) if (user === sha256) free = used.delete(address);
     }
     if (free) this.#retry();
   }

@@ -171,9 +171,8 @@ export class Swarm {
     return (peer) => {
       const endpoint = parseEndpoint(peer);
       if (endpoint === undefined || !admits(endpoint)) return "never";
-      // A short file is proven before its first byte leaves.
-      if (sizeBytes <= limits.pieceBytes) return "now";
-      return this.#probation.admits(endpoint.address, sha256) ? "now" : "later";
+      const length = sizeBytes <= limits.pieceBytes ? "short" : "long";
+      return this.#probation.admits(endpoint.address, sha256, length) ? "now" : "later";
     };
   }
 

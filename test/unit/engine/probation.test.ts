@@ -5,10 +5,31 @@ import { minute } from "../../../src/base/units.ts";
 import { Probation } from "../../../src/engine/probation.ts";
 import { VirtualClock } from "../../../src/sim/virtual-clock.ts";
 
-const [first, second] = ["a", "b"].map((letter) => letter.repeat(64) as Sha256) as [Sha256, Sha256];
+const [first, second, third] = ["a", "b", "c"].map((letter) => letter.repeat(64)) as [
+  Sha256,
+  Sha256,
+  Sha256,
+];
 const [peer, other] = ["192.0.2.1", "192.0.2.2"] as const;
 
 describe("Probation", () => {
+  it("asks a stranger for one short file at a time as well, beside a long one", () => {
+    let retries = 0;
+    const probation = new Probation(new VirtualClock());
+    assert.ok(probation.admits(peer, first, "long"));
+    assert.ok(probation.admits(peer, second, "short"));
+    assert.ok(!probation.admits(peer, third, "short"));
+    probation.wait(third, () => retries++);
+    probation.ended(second);
+    assert.equal(retries, 1);
+    assert.ok(probation.admits(peer, third, "short"));
+    probation.proven(peer);
+    assert.ok(probation.admits(peer, second, "short") && probation.admits(peer, second, "long"));
+    probation.doubt(peer);
+    assert.ok(!probation.admits(peer, first, "long"));
+    assert.ok(probation.admits(peer, first, "short"), "what is proven first does no harm");
+  });
+
   it("admits a stranger to one file at a time, and to all once it gave something right", () => {
     const probation = new Probation(new VirtualClock());
     let retries = 0;
