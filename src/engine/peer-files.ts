@@ -95,6 +95,7 @@ export class PeerFiles {
       if (hash !== undefined) hashes.push(hash);
     }
     const rare = wholePieces(shape, part).some((piece) => share.isRare(piece));
+    if (rare) this.#parts.counters.add("peers.asked.rare");
     const complete = hashes.length > 0 && hashes.length === wholePieces(shape, part).length;
     return this.#upload(ask, {
       ...{ sha256, sizeBytes, part, what: "unfinished", rare },

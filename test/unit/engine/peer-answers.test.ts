@@ -360,6 +360,7 @@ describe("PeerAnswers, downloads under way", () => {
     assert.deepEqual(it.gate.load(), { active: 2, queued: 1, slots: 8 });
     await ask(1, 23);
     assert.equal(bodies.length, 3, "what is not rare does not wait");
+    assert.equal(it.counters.get("peers.asked.rare"), 3);
     clock.advance(300);
     await Promise.all(all);
     assert.deepEqual(it.gate.load(), { active: 4, queued: 0, slots: 8 });
