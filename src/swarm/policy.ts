@@ -25,7 +25,11 @@ export interface TransferPolicy {
   readonly requestMs: number;
   /** As many hashes as the head of an answer may carry. */
   readonly requestPieces: number;
-  /** Pieces under way in all: what comes in this time, and never fewer or more than these. */
+  /**
+   * Pieces under way in all: what comes in this time, and never fewer or more than these. In a crowd each
+   * has to serve as many as it asks for: less than the places of a peer (upload-gate.ts), or most requests
+   * are refused, whoever refuses is left alone for a while, and others have all the work.
+   */
   readonly ahead: { readonly ms: number; readonly fewest: number; readonly most: number };
   /**
    * The first missing pieces are asked for in order; behind them the rarest first. Where all read in
@@ -111,7 +115,7 @@ export const defaultPolicy: TransferPolicy = {
   requestsPerPeer: 2,
   requestMs: 150,
   requestPieces: 8,
-  ahead: { ms: 400, fewest: 4, most: 32 },
+  ahead: { ms: 400, fewest: 4, most: 20 },
   windowPieces: 2,
   loneWindowPieces: 24,
   sampledPieces: 32,

@@ -75,9 +75,14 @@ export class Questions {
       else if (peer.have === "whole") {
         if (room.whole-- > 0 && this.#isDue(peer, askedWholeMs, nowMs)) whole.push(peer);
       } else if (this.#isDue(peer, this.#pauseMs, nowMs)) {
-        if (room.members-- > 0) members.push(peer);
-        else this.#full = true;
+        members.push(peer);
       }
+    }
+    if (members.length > room.members) {
+      this.#full = true;
+      // Nobody goes without for ever because others are asked again and again.
+      members.sort((a, b) => (a.askedAtMs ?? -Infinity) - (b.askedAtMs ?? -Infinity));
+      members.length = Math.max(0, room.members);
     }
     return [...strangers, ...members, ...whole];
   }

@@ -133,11 +133,17 @@ describe("Simulated swarms", function () {
   }).timeout(30_000);
 
   it("bring everybody the file when members leave as soon as they have it", () => {
-    const row = crowd48(seed, "leaving", { count: 24, sizeBytes: 10 * MB });
-    assert.equal(row.finished, 24);
+    let [ratio, copies] = [0, 0];
+    const seeds = [seed, seed + 1, seed + 2];
+    for (const each of seeds) {
+      const row = crowd48(each, "leaving", { count: 24, sizeBytes: 10 * MB });
+      assert.equal(row.finished, 24);
+      ratio += row.ratio / seeds.length;
+      copies += row.mirrorCopies / seeds.length;
+    }
     // Whoever took the last piece away would have the others get it from the mirror one by one.
-    assert.ok(row.ratio < 1.45, `${row.ratio} times the bound`);
-    assert.ok(row.mirrorCopies < 1.25, `${row.mirrorCopies} copies`);
+    assert.ok(ratio < 1.4, `${ratio} times the bound`);
+    assert.ok(copies < 1.2, `${copies} copies`);
   });
 
   it("have a seed send little more than one copy", () => {

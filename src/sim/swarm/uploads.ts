@@ -29,6 +29,8 @@ export class Uploads implements Serving {
   #sownCopy: PieceMap | undefined;
   #sownOf: PieceMap | undefined;
   readonly #watchers = new Set<Watcher>();
+  /** Those of them that are to be told of the next change: of others it is known that they are. */
+  #quiet: Watcher[] = [];
   /** What was here when it was last copied, and of which map; undefined: other pieces since. */
   #copy: PieceMap | undefined;
   #copied: PieceMap | undefined;
@@ -96,18 +98,21 @@ export class Uploads implements Serving {
       if (last) {
         news.end();
         this.#watchers.delete(watcher);
-      }
+      } else this.#quiet.push(watcher);
       this.#tellState(asker, { names: false, last });
     });
     const watcher = { asker, news };
     this.#watchers.add(watcher);
+    this.#quiet.push(watcher);
   }
 
   /** Other pieces are here, or are being fetched from the mirror: whoever waits for news has them. */
   changed(): void {
     this.#copy = undefined;
     const { whole } = this.#member.have;
-    for (const { news } of [...this.#watchers]) news.changed(whole);
+    const quiet = this.#quiet;
+    this.#quiet = [];
+    for (const { news } of whole ? [...this.#watchers] : quiet) news.changed(whole);
   }
 
   /** It is not there any more: with `cut`, connections end and others notice. */

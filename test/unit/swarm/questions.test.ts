@@ -50,6 +50,25 @@ describe("Questions", () => {
     assert.equal(ask(questions, members, 520), 8);
   });
 
+  it("go to all members in turn, however long each answer takes", () => {
+    const questions = new Questions({ ...defaultPolicy, watchedPeers: 12 }, pieces);
+    const members = several(1, 20, new PieceMap(pieces));
+    const times = new Map<Peer, number>();
+    for (let nowMs = 0; nowMs < 60_000; nowMs += 100) {
+      for (const peer of members) {
+        if (!peer.asking || nowMs - (peer.askedAtMs ?? 0) < 10_000) continue;
+        peer.asking = false;
+        questions.answered(peer);
+      }
+      for (const peer of questions.due(members, nowMs, undefined)) {
+        [peer.asking, peer.askedAtMs] = [true, nowMs];
+        times.set(peer, (times.get(peer) ?? 0) + 1);
+      }
+    }
+    const counts = members.map((peer) => times.get(peer) ?? 0);
+    assert.ok(Math.min(...counts) >= 3, counts.join(" "));
+  });
+
   it("are fewer while little comes that could be told of", () => {
     const counts = [20, 1].map((piecesPerSecond) => {
       const questions = new Questions(defaultPolicy, pieces);
