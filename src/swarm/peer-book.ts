@@ -19,6 +19,7 @@ import { PieceMap } from "./piece-map.ts";
 import type { TransferPolicy } from "./policy.ts";
 import type { TransferPlan } from "./transfer-plan.ts";
 import { Questions } from "./questions.ts";
+import { sampleOf } from "./sample.ts";
 import type { Load, PeerInfo, PeerState, PieceRequest } from "./types.ts";
 
 /** Peers that one peer may name. */
@@ -73,7 +74,7 @@ export class PeerBook {
     this.#parts = parts;
     this.#open = new OpenPeers(parts.policy, parts.picker);
     this.#lots = new Lots(parts.random);
-    this.#questions = new Questions(parts.policy, parts.picker.pieces);
+    this.#questions = new Questions(parts, parts.picker.pieces);
   }
 
   get(key: string): Peer | undefined {
@@ -458,19 +459,6 @@ export class PeerBook {
 
 function mapOf(have: PieceMap | "whole" | undefined): PieceMap | undefined {
   return have === "whole" ? undefined : have;
-}
-
-/** At most so many of them, by chance; the array is used up. */
-export function sampleOf<T>(all: T[], most: number, random: Random): T[] {
-  const count = Math.min(most, all.length);
-  for (let at = 0; at < count; at++) {
-    const from = at + Math.floor(random.next() * (all.length - at));
-    const [drawn, here] = [all[from], all[at]];
-    if (drawn === undefined || here === undefined) break;
-    [all[at], all[from]] = [drawn, here];
-  }
-  all.length = count;
-  return all;
 }
 
 /** The unit in which costs are compared; all pieces but the last are alike. */

@@ -3,8 +3,10 @@
  * few whole ones for whom else they know. Peers are looked through only when somebody is due.
  */
 import { limits } from "../base/limits.ts";
+import type { Random } from "../base/ports.ts";
 import type { Peer } from "./peer.ts";
 import type { TransferPolicy } from "./policy.ts";
+import { sampleOf } from "./sample.ts";
 
 /** Files of fewer pieces are over before others would matter. */
 const exchangePieces = 4;
@@ -20,6 +22,11 @@ const newsPieces = 4;
 
 const nobody: readonly Peer[] = [];
 
+interface QuestionsParts {
+  readonly policy: TransferPolicy;
+  readonly random: Random;
+}
+
 /** How many more may be asked now. */
 interface Room {
   strangers: number;
@@ -29,6 +36,7 @@ interface Room {
 
 export class Questions {
   readonly #policy: TransferPolicy;
+  readonly #random: Random;
   readonly #whole: number;
   /** Nobody is due before, unless something happens. */
   #dueMs = -Infinity;
@@ -38,8 +46,8 @@ export class Questions {
   /** Between two questions to one member. */
   #pauseMs: number;
 
-  constructor(policy: TransferPolicy, pieces: number) {
-    this.#policy = policy;
+  constructor({ policy, random }: QuestionsParts, pieces: number) {
+    [this.#policy, this.#random] = [policy, random];
     this.#pauseMs = policy.watchPauseMs;
     this.#whole = pieces <= exchangePieces ? 0 : askedWhole;
   }
@@ -78,13 +86,9 @@ export class Questions {
         members.push(peer);
       }
     }
-    if (members.length > room.members) {
-      this.#full = true;
-      // Nobody goes without for ever because others are asked again and again.
-      members.sort((a, b) => (a.askedAtMs ?? -Infinity) - (b.askedAtMs ?? -Infinity));
-      members.length = Math.max(0, room.members);
-    }
-    return [...strangers, ...members, ...whole];
+    this.#full ||= members.length > room.members;
+    // Not the first ones: they would be first for everybody, and nobody would hear what the others have.
+    return [...strangers, ...sampleOf(members, room.members, this.#random), ...whole];
   }
 
   #room(peers: readonly Peer[], rate: number | undefined): Room {

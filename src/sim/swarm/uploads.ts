@@ -1,12 +1,12 @@
 /** What a simulated machine serves: the upload gate of the daemon, modelled links in place of HTTP. */
 import type { Endpoint } from "../../base/endpoint.ts";
 import { limits } from "../../base/limits.ts";
-import { sampleOf } from "../../swarm/peer-book.ts";
 import { wireBounds } from "../../swarm/peer-wire.ts";
 import { News } from "../../swarm/news.ts";
 import type { StateQuestion } from "../../swarm/ports.ts";
 import { PieceMap } from "../../swarm/piece-map.ts";
 import { pieceEnd, pieceLength, pieceStart } from "../../swarm/shape.ts";
+import { sampleOf } from "../../swarm/sample.ts";
 import { Sowing } from "../../swarm/sowing.ts";
 import type { Failure, Load, PieceRequest } from "../../swarm/types.ts";
 import { defaultUploadLimits, UploadGate, type Slot } from "../../swarm/upload-gate.ts";
