@@ -86,9 +86,12 @@ export class Questions {
         members.push(peer);
       }
     }
-    this.#full ||= members.length > room.members;
-    // Not the first ones: they would be first for everybody, and nobody would hear what the others have.
-    return [...strangers, ...sampleOf(members, room.members, this.#random), ...whole];
+    if (members.length > room.members) {
+      this.#full = true;
+      // Not the first ones: they would be first for everybody, and nobody would hear what others have.
+      sampleOf(members, room.members, this.#random);
+    }
+    return [...strangers, ...members, ...whole];
   }
 
   #room(peers: readonly Peer[], rate: number | undefined): Room {
