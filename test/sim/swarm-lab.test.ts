@@ -146,6 +146,17 @@ describe("Simulated swarms", function () {
     assert.ok(copies < 1.2, `${copies} copies`);
   });
 
+  it("lose nothing by following the news of half of the others", () => {
+    const took = [128, 12].map((watchedPeers) => {
+      const size = { count: 24, sizeBytes: 200 * MB, policy: { watchedPeers } };
+      const rows = [seed, seed + 1].map((each) => deploy(each, size));
+      return rows.reduce((sum, { p50Ms }) => sum + p50Ms, 0);
+    });
+    const [all = 0, half = Infinity] = took;
+    // With the same half for everybody nobody hears what the others have got.
+    assert.ok(half < 1.04 * all, `${half} instead of ${all} ms`);
+  });
+
   it("have a seed send little more than one copy", () => {
     const row = deploy(seed, { count: 10, sizeBytes: 100 * MB });
     assert.equal(row.finished, 10);
