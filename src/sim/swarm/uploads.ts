@@ -16,6 +16,8 @@ import type { Machine, Serving, Setting, Upload } from "./setting.ts";
 interface Watcher {
   readonly asker: Machine;
   readonly news: News;
+  /** It is to be told of the next change; of others it is known that they are. */
+  quiet: boolean;
 }
 
 export class Uploads implements Serving {
@@ -29,7 +31,7 @@ export class Uploads implements Serving {
   #sownCopy: PieceMap | undefined;
   #sownOf: PieceMap | undefined;
   readonly #watchers = new Set<Watcher>();
-  /** Those of them that are to be told of the next change: of others it is known that they are. */
+  /** Those of them: there are many changes, and few of them are news to anybody. */
   #quiet: Watcher[] = [];
   /** What was here when it was last copied, and of which map; undefined: other pieces since. */
   #copy: PieceMap | undefined;
@@ -98,21 +100,30 @@ export class Uploads implements Serving {
       if (last) {
         news.end();
         this.#watchers.delete(watcher);
-      } else this.#quiet.push(watcher);
+      } else this.#rests(watcher);
       this.#tellState(asker, { names: false, last });
     });
-    const watcher = { asker, news };
+    const watcher = { asker, news, quiet: false };
     this.#watchers.add(watcher);
-    this.#quiet.push(watcher);
+    this.#rests(watcher);
+  }
+
+  /** It knows all that there is to know. */
+  #rests(watcher: Watcher): void {
+    if (!watcher.quiet) this.#quiet.push(watcher);
+    watcher.quiet = true;
   }
 
   /** Other pieces are here, or are being fetched from the mirror: whoever waits for news has them. */
   changed(): void {
     this.#copy = undefined;
     const { whole } = this.#member.have;
-    const quiet = this.#quiet;
+    const told = whole ? [...this.#watchers] : this.#quiet;
     this.#quiet = [];
-    for (const { news } of whole ? [...this.#watchers] : quiet) news.changed(whole);
+    for (const watcher of told) {
+      watcher.quiet = false;
+      watcher.news.changed(whole);
+    }
   }
 
   /** It is not there any more: with `cut`, connections end and others notice. */
